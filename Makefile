@@ -1,0 +1,33 @@
+# Two commands: `make repro` runs the main line and prints its table, `make test` checks the code.
+# The venv is made once, from the lock in requirements.txt.
+
+VENV ?= .venv
+PYTHON ?= python3.11
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_OFFLINE := 1
+
+.PHONY: repro test test-all lint
+
+repro: $(READY)  ## the root line, then its table
+	dvc repro
+	@python -m stages.report --table
+
+test: $(READY) lint  ## lint, types, and every quick test
+	pytest -m "not slow"
+
+test-all: $(READY) lint  ## the slow proofs too
+	pytest
+
+lint: $(READY)
+	ruff check .
+	mypy
+
+# --no-deps: the lock is complete, and mmcv-lite names an unmaintained mmengine as its dependency (onedl-mmengine
+# stands in for it). pip itself is pinned by the Python that made the venv.
+$(READY): requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt
+	touch $(READY)

@@ -1,0 +1,37 @@
+"""The recipes: which class each kept sample is pasted as, and which mask cuts it out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.cutouts.blobs import blob
+from stages.cutouts.shuffled import shuffle_labels
+
+RECIPES = {
+    "baseline": "no cutout at all",
+    "grafted": "every kept sample, as it is",
+    "blobs": "control: each mask replaced by a random blob of the same area in the same image",
+    "shuffled": "control: the classes permuted among the cutouts",
+}
+
+
+def labels(recipe: str, kept: Mapping[str, str], seed: int) -> dict[str, str]:
+    """uid -> the class that the cutout is pasted as. `kept`: uid -> the class it was generated for."""
+    if recipe == "baseline":
+        return {}
+    return shuffle_labels(kept, _generator(seed, "labels")) if recipe == "shuffled" else dict(kept)
+
+
+def recut(recipe: str, uid: str, mask: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """(H, W) bool: the mask that cuts the sample out; its random stream is its own, whatever else is kept."""
+    if recipe != "blobs":
+        return mask
+    return blob((mask.shape[0], mask.shape[1]), int(np.count_nonzero(mask)), _generator(seed, uid))
+
+
+def _generator(seed: int, purpose: str) -> np.random.Generator:
+    return np.random.default_rng([seed, *hashlib.sha256(f"cutouts {purpose}".encode()).digest()])

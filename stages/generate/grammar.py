@@ -1,0 +1,104 @@
+"""The prompt grammar of one class: what a user writes in data/prompts/<class>.yaml, checked before any work.
+
+    subtypes: [passenger train, freight train]
+    places: [in the mountains, on a bridge]
+    template: "a photo of a {subtype} {place}{style}"
+    style: ", color"
+    negative: "grayscale"
+
+UCG's grammar for trains has 20 subtypes and 20 places, "{subtype} {place}{style}" with the style
+",cityscapes, ego camera, color", and the negative prompt "grayscale, artistic, painting".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.params import GraftError
+
+LISTS = ("subtypes", "places")
+TEXTS = ("template", "style", "negative", "word", "attribution")
+REQUIRED = (*LISTS, "template")
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What may be said of one class: `template` renders the prompt, `attribution` the text whose map is
+    recorded."""
+
+    name: str
+    subtypes: tuple[str, ...]
+    places: tuple[str, ...]
+    template: str
+    style: str
+    negative: str
+    word: str
+    attribution: str
+
+
+def parse(text: str, file: str, class_name: str) -> Grammar:
+    """A grammar from the text of its YAML 1.2 file; `file` is only named in errors.
+
+    Keys: `subtypes` and `places` (lists, not empty), `template` (holds {subtype}, {place} and, if there is a
+    style, {style}); optional `style` and `negative` (default none), `word` (default: the name of the class)
+    and `attribution` (holds {word}, and {place} or {style} at will; default "{word} {place}{style}").
+    Raises GraftError, one sentence with the file and the key, for anything else."""
+    content = _table(text, file)
+    if unknown := sorted(str(key) for key in content if key not in LISTS + TEXTS):
+        raise GraftError(f"{file}: unknown key {unknown[0]}; the keys are {', '.join(LISTS + TEXTS)}")
+    if missing := [key for key in REQUIRED if key not in content]:
+        raise GraftError(f"{file}: key {missing[0]} is missing; add it")
+    defaults = {"style": "", "negative": "", "word": class_name, "attribution": "{word} {place}{style}"}
+    lists = {key: _list(content[key], key, file) for key in LISTS}
+    texts = {key: _text((defaults | content)[key], key, file) for key in TEXTS}
+    shown = ("subtype", "place", "style") if texts["style"] else ("subtype", "place")
+    _check(texts["template"], f"{file}: template", ("subtype", "place", "style"), shown)
+    _check(texts["attribution"], f"{file}: attribution", ("word", "place", "style"), ("word",))
+    return Grammar(name=class_name, **lists, **texts)  # type: ignore[arg-type]
+
+
+def _table(text: str, file: str) -> dict[Any, Any]:
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise GraftError(f"{file} is no valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise GraftError(f"{file} is no prompt grammar; write the keys {', '.join(REQUIRED)}")
+    return content
+
+
+def _list(value: object, key: str, file: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise GraftError(f"{file}: {key} must be a list with at least one entry (it is {value!r})")
+    return tuple(_text(entry, f"{key}[{i}]", file) for i, entry in enumerate(value))
+
+
+def _text(value: object, key: str, file: str) -> str:
+    """A string; only a style and a negative prompt may be empty."""
+    if not isinstance(value, str):
+        raise GraftError(f"{file}: {key} must be text (it is {value!r}); put it in quotes")
+    if not value.strip() and key not in ("style", "negative"):
+        raise GraftError(f"{file}: {key} is empty; write a text or remove it")
+    return value
+
+
+def _check(template: str, where: str, allowed: tuple[str, ...], shown: tuple[str, ...]) -> None:
+    """Only bare fields of `allowed`, each of `shown` once: a part that no field shows changes nothing."""
+    try:
+        fields = [part for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        raise GraftError(f"{where} {template!r} has a brace too many or too few ({error})") from None
+    if any(field not in allowed or layout or conversion for _, field, layout, conversion in fields):
+        raise GraftError(f"{where} may hold {', '.join(map(_braced, allowed))} alone (it is {template!r})")
+    names = [field for _, field, _, _ in fields]
+    if wrong := [field for field in shown if names.count(field) != 1]:
+        raise GraftError(f"{where} must hold {_braced(wrong[0])} once (it is {template!r})")
+
+
+def _braced(field: str) -> str:
+    return f"{{{field}}}"

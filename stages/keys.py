@@ -1,0 +1,60 @@
+"""Keys: hashes over everything that made a sample, so that a run can tell what it may keep."""
+
+import hashlib
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from stages.labels import GraftError
+
+
+def canonical(value: Any) -> str:
+    """JSON, keys sorted, no spaces: one text per value. TypeError for what JSON lacks, ValueError for NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def key(**parts: Any) -> str:
+    """16 hex digits over the named parts (JSON values: give a pydantic section as `section.model_dump()`)."""
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:16]
+
+
+def code_version(*modules: ModuleType | str) -> str:
+    """64 hex digits over the source of modules and of packages (every *.py below them), as such or by name.
+
+    Paths count relative to the package, so a checkout elsewhere has the same version."""
+    found = [importlib.import_module(module) if isinstance(module, str) else module for module in modules]
+    return hashlib.sha256(canonical([[module.__name__, _sources(module)] for module in found]).encode()).hexdigest()
+
+
+def _sources(module: ModuleType) -> list[list[str]]:
+    if hasattr(module, "__path__"):
+        folder = Path(next(iter(module.__path__)))
+        return _hashes(folder, sorted(folder.rglob("*.py")))
+    if module.__file__ is None:
+        raise ValueError(f"{module.__name__} has no source file")
+    return _hashes(Path(module.__file__).parent, [Path(module.__file__)])
+
+
+def file_hash(path: Path | str) -> str:
+    """64 hex digits over a file's bytes, or over the relative names and bytes of every file in a folder.
+
+    Raises GraftError when there is no such path."""
+    path = Path(path)
+    if path.is_file():
+        return _hashes(path.parent, [path])[0][1]
+    if not path.is_dir():
+        raise GraftError(f"{path}: no such file or folder; correct the path or fetch it (`dvc pull`)")
+    return hashlib.sha256(
+        canonical(_hashes(path, [file for file in path.rglob("*") if file.is_file()])).encode()
+    ).hexdigest()
+
+
+def _hashes(folder: Path, files: list[Path]) -> list[list[str]]:
+    """[name relative to the folder, sha256] of each file, sorted by name."""
+    hashes = []
+    for file in files:
+        with open(file, "rb") as stream:
+            hashes.append([file.relative_to(folder).as_posix(), hashlib.file_digest(stream, "sha256").hexdigest()])
+    return sorted(hashes)

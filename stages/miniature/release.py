@@ -1,0 +1,140 @@
+"""Examine the small models and put them where the main line finds them.
+
+in    data/miniature/{book/heldout, models/*}
+out   metrics/miniature.json; models/miniature/{diffusion, clip, sam}, kept in git (no declared out: see dvc.yaml)
+command   python -m stages.miniature.release        cost   4 min on one core
+expected  scorer: 0.90 or more of the drawings of every class; sam: mean IoU 0.85 or more
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionImg2ImgPipeline
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from stages.generate import sampler
+from stages.generate.attribution import cross_attention, embed, record, word_maps
+from stages.miniature.book import Book
+from stages.miniature.objects import SUBTYPES
+from stages.miniature.picturebook import PLACES
+from stages.miniature.sam import point_prompts
+from stages.miniature.vae import to_pixels
+from stages.params import Params, command, read
+from stages.refine.clip import Clip
+from stages.refine.points import cross
+from stages.refine.sam import Sam
+from stages.refine.seed import dense_crf, hard_seed
+
+MADE, SHIPPED = Path("data/miniature/models"), Path("models/miniature")
+KINDS = tuple(SUBTYPES)
+PER_CLASS = 32  # drawings per class that the scorer judges
+PAGES = 300  # held-out pages for SAM and the scorer
+STRENGTH = 0.6  # share of the noise that a page is drowned in before it is drawn again
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    params, book = read(), Book("heldout")
+    pipe = sampler.load(MADE / "diffusion", "float32")
+    clip = Clip(MADE / "scorer", [f"a photo of a {kind}" for kind in KINDS])
+    figures = {
+        "vae_psnr_db": psnr(AutoencoderKL.from_pretrained(MADE / "vae"), book),
+        "scorer_on_renders": scored(clip, [(book.images[k], book.pages[k]["kind"]) for k in range(PAGES)]),
+        "scorer_on_drawings": scored(clip, drawings(pipe, params)),
+        "sam_iou": sam_iou(Sam(MADE / "sam"), book),
+        "attribution_iou": attribution_iou(pipe, book, params),
+    }
+    Path("metrics").mkdir(exist_ok=True)
+    Path("metrics/miniature.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+    for shipped, made in (("diffusion", "diffusion"), ("clip", "scorer"), ("sam", "sam")):
+        shutil.rmtree(SHIPPED / shipped, ignore_errors=True)
+        shutil.copytree(MADE / made, SHIPPED / shipped)
+
+
+def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Intersection over union of two (H, W) masks; 0 when both are empty."""
+    union = np.logical_or(a, b).sum()
+    return float(np.logical_and(a, b).sum() / union) if union else 0.0
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKL, book: Book) -> float:
+    """Peak signal-to-noise ratio of reconstructed held-out pages, in dB over 8-bit values."""
+    pixels = to_pixels(book.images[:PAGES].copy())
+    recon = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)  # type: ignore[union-attr]
+    return round(float(10 * torch.log10(4 / (recon - pixels).square().mean())), 2)
+
+
+def scored(clip: Clip, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> dict[str, float]:
+    """Share of (image, class) pairs, by class, that the scorer puts into that class."""
+    right: dict[str, list[bool]] = {kind: [] for kind in KINDS}
+    for image, kind in tqdm(pictures, desc="scoring", unit="picture"):
+        right[kind].append(KINDS[int(np.argmax(clip(image)))] == kind)
+    return {kind: round(float(np.mean(hits)), 4) for kind, hits in right.items()}
+
+
+def drawings(pipe: Any, params: Params) -> list[tuple[NDArray[np.uint8], str]]:
+    """PER_CLASS drawings of every class: each subtype in turn, places by chance, seeds that generate does not use."""
+    made, rng = [], np.random.default_rng(0)
+    settings = params.generate
+    for kind in tqdm(KINDS, desc="drawing", unit="class"):
+        words = [SUBTYPES[kind][k % len(SUBTYPES[kind])] for k in range(PER_CLASS)]
+        images = pipe(
+            [f"a photo of a {sub} {PLACES[rng.integers(len(PLACES))]}, color" for sub in words], negative_prompt=["grayscale"] * PER_CLASS,
+            generator=[torch.Generator().manual_seed(10**6 + k) for k in range(PER_CLASS)], num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance, height=settings.height, width=settings.width, output_type="np",
+        ).images  # fmt: skip
+        made += [((image * 255).round().astype(np.uint8), kind) for image in images]
+    return made
+
+
+def sam_iou(sam: Sam, book: Book) -> dict[str, float]:
+    """Mean IoU of the mask that SAM trusts most, by kind of prompt, the prompt taken from the true mask."""
+    rng, found = np.random.default_rng(0), {"cross": [], "points": []}  # type: ignore[var-annotated]
+    for k in tqdm(range(PAGES), desc="cutting out", unit="page"):
+        image, truth = book.images[k], book.masks[k] > 0
+        for style, points in (("cross", cross(truth)), ("points", point_prompts(truth, rng, 3))):
+            found[style].append(iou(sam(image, points.astype(np.float64)).mask, truth))
+    return {style: round(float(np.mean(ious)), 4) for style, ious in found.items()}
+
+
+def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
+    """IoU of the binarised map (threshold, then CRF) with a mask that can be trusted on a generated image.
+
+    A held-out page is noised part of the way and drawn again from its caption (SDEdit, Meng et al. 2022): the
+    object stays where the renderer put it, so the page's own mask is the truth.
+    """
+    refine, redraw = params.refine, StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    redraw.set_progress_bar_config(disable=True)
+    found: dict[str, list[float]] = {name: [] for name in params.classes}
+    picks = [k for k, row in enumerate(book.pages) if row["kind"] in params.classes][:96]
+    for k in tqdm(picks, desc="drawing again", unit="page"):
+        row = book.pages[k]
+        embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, [f"{row['kind']} {row['place']}, color"])
+        with record(cross_attention(pipe.unet), embedding, mask, (16, 16), params.generate.branch) as attribution:
+            image = redraw(
+                row["caption"], image=Image.fromarray(book.images[k]), strength=STRENGTH, negative_prompt="grayscale",
+                generator=torch.Generator().manual_seed(k), num_inference_steps=round(params.generate.steps / STRENGTH),
+                guidance_scale=params.generate.guidance, output_type="np",
+            ).images[0]  # fmt: skip
+        heat = sampler._resized(word_maps(attribution.maps(), [(1,)]), *image.shape[:2])[0]
+        pixels = (image * 255).round().astype(np.uint8)
+        seed = dense_crf(pixels, hard_seed(heat, refine.threshold), **refine.crf.model_dump())
+        found[row["kind"]].append(iou(seed, book.masks[k] > 0))
+    return {name: round(float(np.mean(ious)), 4) for name, ious in found.items()}
+
+
+if __name__ == "__main__":
+    main()

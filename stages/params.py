@@ -1,0 +1,198 @@
+"""The schema of params.yaml: one strict section per stage, checked whole before any work.
+
+The file is read with YAML 1.2 rules, as DVC reads it: PyYAML would take `1e-2` for a string, and the lock would
+certify a value that the stage never saw. An unknown key, a wrong type or a value out of range is one sentence.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.labels import CITYSCAPES, GraftError
+
+__all__ = ["GraftError", "Params", "command", "read"]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Side = Annotated[int, Field(ge=16, le=4096, multiple_of=8)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, no coercion, no unknown key, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Scenes(Section):
+    seed: Seed
+    source: Count
+    target: Count
+    val: Count
+    height: Side
+    width: Side
+
+
+class Generate(Section):
+    model: str
+    revision: str | None
+    count: Count
+    seed: Seed
+    steps: Count
+    guidance: Annotated[float, Field(ge=1.0)]
+    height: Side
+    width: Side
+    batch: Count
+    branch: Literal["uncond", "cond", "both"]
+    dtype: Literal["float32", "float16", "bfloat16"]
+
+
+class Crf(Section):
+    iterations: Annotated[int, Field(ge=0)]
+    bilateral_weight: Annotated[float, Field(ge=0.0)]
+    bilateral_xy: Positive
+    bilateral_rgb: Positive
+    gaussian_weight: Annotated[float, Field(ge=0.0)]
+    gaussian_xy: Positive
+
+
+class Refine(Section):
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)]
+    crf: Crf
+    points: Literal["cross"]
+    sam: str
+    clip: str
+
+
+class Clean(Section):
+    max_area: Share
+    max_lower_half: Share
+    min_smoothness: Annotated[float, Field(ge=0.0)]
+    max_energy: Annotated[float, Field(ge=0.0)]
+    min_area: Share
+    min_predicted_iou: Share
+    min_agreement: Share
+    min_class_score: Share
+
+
+class Cutouts(Section):
+    seed: Seed
+
+
+class Paste(Section):
+    probability: Share
+    max_instances: Count
+    min_height: Annotated[float, Field(gt=0.0, le=1.0)]
+    max_height: Annotated[float, Field(gt=0.0, le=1.0)]
+    place: Literal["ground", "ucg"]
+    flip: Share
+
+    @model_validator(mode="after")
+    def ordered(self) -> Paste:
+        if self.min_height > self.max_height:
+            raise ValueError("min_height must not be above max_height")
+        return self
+
+
+Recipe = Literal["baseline", "grafted", "blobs", "shuffled"]
+
+
+class Train(Section):
+    recipes: Annotated[list[Recipe], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    model: Literal["unet", "segformer"]
+    iterations: Count
+    batch: Annotated[int, Field(ge=2)]
+    lr: Positive
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    warmup: Annotated[int, Field(ge=0)]
+    ema: Share
+    pseudo_threshold: Share
+    jitter_probability: Share
+    jitter: Annotated[float, Field(ge=0.0, le=0.5)]
+    blur_probability: Share
+    paste: Paste
+
+
+class Evaluate(Section):
+    batch: Count
+
+
+class Params(Section):
+    classes: Annotated[list[str], Field(min_length=1)]
+    scenes: Scenes
+    generate: Generate
+    refine: Refine
+    clean: Clean
+    cutouts: Cutouts
+    train: Train
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def known_classes(self) -> Params:
+        for name in self.classes:
+            try:
+                CITYSCAPES.id(name)
+            except GraftError as error:
+                raise ValueError(str(error)) from None
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes names a class twice")
+        return self
+
+
+def read(path: Path | str = "params.yaml") -> Params:
+    """Read and check the whole file. Raises GraftError: one sentence with the file, the key and what it should be."""
+    path = Path(path)
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text())
+    except FileNotFoundError:
+        raise GraftError(f"{path}: no such file here; run the stage from the root of the repo") from None
+    except YAMLError as error:
+        raise GraftError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise GraftError(f"{path} must be a table of sections, one per stage")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise GraftError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def _sentence(error) -> str:  # type: ignore[no-untyped-def]
+    """One pydantic error as words: the dotted key, the complaint, and the value that is there."""
+    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}; remove it or correct its name"
+    if error["type"] == "missing":
+        return f"key {key} is missing"
+    complaint = error["msg"].removeprefix("Value error, ")
+    value = error["input"]
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | list) or value is None else ""
+    return f"{key}: {complaint[0].lower() + complaint[1:]}{shown}"
+
+
+def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], None]:
+    """Decorate a stage's main: a GraftError becomes one sentence on stderr and exit status 2; Ctrl-C becomes 130."""
+
+    @functools.wraps(main)
+    def wrapped(argv: Sequence[str] | None = None) -> None:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is fetched by surprise: only a fetch stage may
+        try:
+            main(argv)
+        except GraftError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            print("stopped; what was finished is kept: run the same command again to go on", file=sys.stderr)
+            raise SystemExit(130) from None
+
+    return wrapped

@@ -1,0 +1,36 @@
+"""Where pretrained weights lie, and how they are loaded: from here, or with one sentence why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from stages.labels import GraftError
+
+
+def locate(source: str, param: str) -> Path:
+    """The folder of a model: the folder that `source` names, else the local hub cache's snapshot of that id.
+
+    Never uses the network. Raises GraftError naming the param when there is neither.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    try:
+        return Path(snapshot_download(source, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
+        raise GraftError(
+            f"params.yaml {param}: {source!r} is neither a folder here nor a model in the local hub cache; "
+            "train the miniature one (dvc repro stages/miniature/dvc.yaml), or fetch it, or name another"
+        ) from None
+
+
+def load(kind: Any, folder: Path, **options: Any) -> Any:
+    """`kind.from_pretrained(folder)` from local files; GraftError naming the folder when it does not fit."""
+    try:
+        return kind.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        complaint = " ".join(str(error).split())[:200]
+        raise GraftError(f"{folder} is no complete {kind.__name__} folder: {complaint}") from None

@@ -1,0 +1,1 @@
+"""report: the table of IoU per class and recipe, the plots, and one page to look at."""

@@ -1,0 +1,135 @@
+"""Contact sheets: pictures of samples, tiled and captioned. Every picture is (H, W, 3) uint8 RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+Plane = NDArray[np.uint8]
+
+COLUMNS = ("image", "attribution", "seed mask", "mask", "cutout")
+WHITE, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (0, 120, 60), (180, 30, 30)
+TILE, GAP, LINE = 128, 4, 20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A refined sample and what the cleaner said of it: `reason` is empty when it is kept."""
+
+    uid: str
+    reason: str
+    image: Picture
+    attribution: Plane  # (H, W) uint8, 0 .. 255
+    seed: Plane  # (H, W) uint8, 0 or 255
+    mask: Plane  # (H, W) uint8, 0 or 255
+
+
+def heat(image: Picture, attribution: Plane) -> Picture:
+    """The attribution map over the image, dark where it is 0 and bright where it is 255."""
+    colours = matplotlib.colormaps["inferno"](attribution)[..., :3] * 255
+    return np.rint(0.4 * image + 0.6 * colours).astype(np.uint8)
+
+
+def outlined(image: Picture, mask: Plane) -> Picture:
+    """The image, faded outside of the mask, with the mask's inner edge in red. An empty mask fades everything."""
+    inside = mask > 0
+    padded = np.pad(inside, 1)
+    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    result = np.where(inside[..., None], image, image // 3 + 140)
+    result[inside & ~core] = (255, 40, 40)
+    return result.astype(np.uint8)
+
+
+def on_checkerboard(image: Picture, mask: Plane, square: int = 8) -> Picture:
+    """The pixels of the mask on a grey checkerboard."""
+    rows, columns = np.indices(mask.shape) // square
+    board = np.where((rows + columns) % 2, 255, 205).astype(np.uint8)
+    return np.where(mask[..., None] > 0, image, board[..., None])
+
+
+def fitted(picture: Picture, height: int, width: int) -> Image.Image:
+    """Scaled to fit into height x width, the rest white: whole pixels when enlarged, means of them when reduced."""
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    filtering = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    tile = Image.new("RGB", (width, height), WHITE)
+    tile.paste(Image.fromarray(picture).resize(size, filtering), ((width - size[0]) // 2, (height - size[1]) // 2))
+    return tile
+
+
+def grid(lines: Sequence[Sequence[Picture]], header: Sequence[str], height: int = TILE, width: int = TILE) -> Picture:
+    """Pictures in lines below the titles of their columns; a shorter line ends early. No line: the titles alone."""
+    sheet = Image.new("RGB", (len(header) * (width + GAP), LINE + len(lines) * (height + GAP)), WHITE)
+    for column, title in enumerate(header):
+        write(sheet, (column * (width + GAP), 3), title)
+    for number, line in enumerate(lines):
+        for column, picture in enumerate(line):
+            place = (column * (width + GAP), LINE + number * (height + GAP))
+            sheet.paste(fitted(picture, height, width), place)
+    return np.array(sheet)
+
+
+def write(sheet: Image.Image, place: tuple[int, int], text: str, colour: tuple[int, int, int] = INK) -> None:
+    ImageDraw.Draw(sheet).text(place, text, fill=colour, font=ImageFont.load_default(13))
+
+
+def candidate_sheet(kept: Sequence[Candidate], rejected: Sequence[Candidate]) -> Picture:
+    """Kept samples on the left, rejected ones with their reason on the right, each a line of the five COLUMNS."""
+    half = len(COLUMNS) * (TILE + GAP)
+    blocks = [_block(kept), _block(rejected)]
+    sheet = Image.new("RGB", (2 * half + 6 * GAP, max(block.height for block in blocks)), WHITE)
+    for block, left in zip(blocks, (0, half + 6 * GAP), strict=True):
+        sheet.paste(block, (left, 0))
+    return np.array(sheet)
+
+
+def _block(candidates: Sequence[Candidate]) -> Image.Image:
+    """One caption and one line of pictures per candidate, below the titles of the columns."""
+    block = Image.new("RGB", (len(COLUMNS) * (TILE + GAP), LINE + len(candidates) * (LINE + TILE + GAP)), WHITE)
+    for number, one in enumerate(candidates):
+        top = LINE + number * (LINE + TILE + GAP)
+        verdict, colour = (f"rejected: {one.reason}", RED) if one.reason else ("kept", GREEN)
+        write(block, (0, top + 3), f"{one.uid}   {verdict}", colour)
+        for column, picture in enumerate(_pictures(one)):
+            block.paste(fitted(picture, TILE, TILE), (column * (TILE + GAP), top + LINE))
+    for column, title in enumerate(COLUMNS):
+        write(block, (column * (TILE + GAP), 3), title)
+    return block
+
+
+def _pictures(one: Candidate) -> list[Picture]:
+    seed = np.repeat(one.seed[..., None], 3, axis=2)
+    cutout = on_checkerboard(one.image, one.mask)
+    return [one.image, heat(one.image, one.attribution), seed, outlined(one.image, one.mask), cutout]
+
+
+def legend(colours: Mapping[str, Sequence[int]], width: int) -> Picture:
+    """A line of colour patches with their names, wrapped at `width` pixels."""
+    cell = 120
+    per_line = max(1, width // cell)
+    sheet = Image.new("RGB", (width, LINE * (-(-len(colours) // per_line))), WHITE)
+    for number, (name, colour) in enumerate(colours.items()):
+        left, top = number % per_line * cell, number // per_line * LINE
+        ImageDraw.Draw(sheet).rectangle((left, top + 4, left + 12, top + 16), fill=tuple(map(int, colour)), outline=INK)
+        write(sheet, (left + 18, top + 3), name)
+    return np.array(sheet)
+
+
+def spaced(items: Sequence[str], count: int) -> list[str]:
+    """`count` of the items (all, when there are fewer), evenly spaced over their order."""
+    if len(items) <= count:
+        return list(items)
+    return [items[k * len(items) // count] for k in range(count)]
+
+
+def in_turns(groups: Mapping[str, Sequence[str]], count: int) -> list[str]:
+    """At most `count` different items, the first of each group, then the second of each, and so on."""
+    longest = max(map(len, groups.values()), default=0)
+    turns = [group[k] for k in range(longest) for group in groups.values() if k < len(group)]
+    return list(dict.fromkeys(turns))[:count]

@@ -1,0 +1,129 @@
+"""Mean and spread over seeds, and the tables made of them. All numbers are percent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+MEANS = {"base_mIoU": "base mean", "novel_mIoU": "novel mean", "mIoU": "mean of all"}
+
+# A run is the content of one metrics/evaluate/RECIPE-SEED.json; runs are all of them: recipe -> one per seed.
+Run = Mapping[str, Any]
+Runs = Mapping[str, Sequence[Run]]
+# recipe -> measure -> {"mean", "std"} or None; "IoU" -> class -> the same.
+Summary = dict[str, dict[str, Any]]
+Row = dict[str, Any]
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float] | None:
+    """Mean and population standard deviation (ddof = 0; one seed: 0.0) over seeds, rounded to 2 decimals.
+
+    None when a value is None: a class, or a group of classes, that the truth of the validation set lacks."""
+    measured = [value for value in values if value is not None]
+    if not measured or len(measured) < len(values):
+        return None
+    return {"mean": round(float(np.mean(measured)), 2), "std": round(float(np.std(measured)), 2)}
+
+
+def summary(runs: Runs) -> Summary:
+    """Mean and std over the seeds of each recipe, of the three means and of every class's IoU.
+
+    A class counts in a mean if and only if it occurs in the truth of the validation set; one that does not is None
+    here. A stray prediction of an absent class lowers the IoU of the true class it misses, and adds no zero."""
+    return {
+        recipe: {
+            **{measure: spread([run[measure] for run in seeds]) for measure in ("mIoU", "base_mIoU", "novel_mIoU")},
+            "IoU": {name: spread([run["IoU"][name] for run in seeds]) for name in seeds[0]["classes"]},
+        }
+        for recipe, seeds in runs.items()
+    }
+
+
+def present(result: Summary, novel: Sequence[str]) -> list[str]:
+    """The classes that have an IoU: base classes by train id, then the novel ones."""
+    names = [name for name, value in next(iter(result.values()))["IoU"].items() if value is not None]
+    return [name for name in names if name not in novel] + [name for name in names if name in novel]
+
+
+def comparison(result: Summary, novel: Sequence[str]) -> list[list[str]]:
+    """The table as text cells, header first: per class and per mean the recipes' mean ± std, and what each gains.
+
+    The gain is over `baseline`, or over the first recipe where there is no baseline."""
+    reference = "baseline" if "baseline" in result else next(iter(result))
+    header = ["IoU in %"]
+    for recipe in result:
+        header += [recipe] if recipe == reference else [recipe, "gain"]
+    lines = [header]
+    for name in present(result, novel):
+        values = {recipe: measures["IoU"][name] for recipe, measures in result.items()}
+        lines.append([f"{name} (novel)" if name in novel else name, *_cells(values, reference)])
+    for measure, name in MEANS.items():
+        lines.append([name, *_cells({recipe: measures[measure] for recipe, measures in result.items()}, reference)])
+    return lines
+
+
+def _cells(values: Mapping[str, dict[str, float] | None], reference: str) -> list[str]:
+    """ "mean ± std" of each recipe, followed by its gain unless it is the reference; "-" where there is no value."""
+    cells, base = [], values[reference]
+    for recipe, value in values.items():
+        cells.append(f"{value['mean']:.2f} ± {value['std']:.2f}" if value else "-")
+        if recipe != reference:
+            cells.append(f"{value['mean'] - base['mean']:+.2f}" if value and base else "-")
+    return cells
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """The cells as text: the first column to the left, the others to the right, a rule below the header and above
+    the means."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    rows = [
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+        for line in lines
+    ]
+    rule = "-" * len(rows[0])
+    return "\n".join([rows[0], rule, *rows[1 : -len(MEANS)], rule, *rows[-len(MEANS) :]])
+
+
+def iou_rows(result: Summary, novel: Sequence[str]) -> list[Row]:
+    """One row per class and recipe: class, recipe, IoU, std."""
+    rows = []
+    for name in present(result, novel):
+        for recipe, measures in result.items():
+            value = measures["IoU"][name]
+            rows.append({"class": name, "recipe": recipe, "IoU": value["mean"], "std": value["std"]})
+    return rows
+
+
+def shares(seeds: Sequence[Run]) -> tuple[list[str], np.ndarray]:
+    """Names of the classes that occur in truth or prediction, and (C, C) float64: where each class's pixels go.
+
+    Rows are the truth, in percent of the class's pixels summed over seeds; a class that the truth lacks has zeros."""
+    matrix = np.sum([run["confusion"] for run in seeds], axis=0, dtype=np.float64)
+    used = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
+    matrix = matrix[np.ix_(used, used)]
+    totals = matrix.sum(axis=1, keepdims=True)
+    return [seeds[0]["classes"][k] for k in used], 100 * np.divide(matrix, totals, where=totals > 0, out=matrix * 0)
+
+
+def confusion_rows(runs: Runs) -> list[Row]:
+    """One row per recipe, true class and predicted class: recipe, actual, predicted, percent (of actual's pixels)."""
+    rows = []
+    for recipe, seeds in runs.items():
+        names, matrix = shares(seeds)
+        for actual, line in zip(names, matrix, strict=True):
+            cells = zip(names, line, strict=True)
+            rows += [
+                {"recipe": recipe, "actual": actual, "predicted": name, "percent": round(float(percent), 2)}
+                for name, percent in cells
+                if line.any()
+            ]
+    return rows
+
+
+def thinned(curve: Sequence[Mapping[str, float]], points: int = 200) -> list[Row]:
+    """At most `points` rows, each the mean of as many consecutive iterations: a plot needs no 40 000 of them."""
+    size = -(-len(curve) // points) or 1
+    blocks = [curve[start : start + size] for start in range(0, len(curve), size)]
+    return [{name: float(f"{np.mean([row[name] for row in block]):.6g}") for name in block[0]} for block in blocks]

@@ -1,0 +1,144 @@
+"""The segmenters: mmsegmentation networks by name, and their files (safetensors: nothing is unpickled)."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine import ConfigDict
+from mmengine.registry import DefaultScope
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from stages.labels import IGNORE, GraftError
+
+with (
+    warnings.catch_warnings()
+):  # mmcv-lite says at import that it lacks the compiled operations; none is used here
+    warnings.filterwarnings("ignore", message="Fail to import")
+    from mmseg.models import EncoderDecoder
+    from mmseg.registry import MODELS
+
+STRIDE = 32  # images are padded to a multiple of the deepest stride of either network
+
+
+def build(name: str, num_classes: int) -> EncoderDecoder:
+    """A network with random weights ("unet" or "segformer"); its data_preprocessor takes RGB uint8 images.
+
+    Raises GraftError for any other name.
+    """
+    if name not in _NETWORKS:
+        raise GraftError(f"params.yaml: train.model {name!r} is none of {', '.join(sorted(_NETWORKS))}")
+    with DefaultScope.overwrite_default_scope("mmseg"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Default ``avg_non_ignore`` is False")
+        return MODELS.build(ConfigDict(_encoder_decoder(**_NETWORKS[name](num_classes))))
+
+
+def save(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[str]) -> None:
+    """Write the weights, with the network's name and the classes as metadata: the same weights give the same bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    # One entry only: safetensors writes several in an order that differs from process to process.
+    metadata = {"segmenter": json.dumps({"model": name, "classes": list(classes)})}
+    unfinished = path.with_name(path.name + ".partial")
+    save_file(state, unfinished, metadata)
+    os.replace(unfinished, path)
+
+
+def load(path: Path | str) -> tuple[EncoderDecoder, tuple[str, ...]]:
+    """The network of a file of `save` in evaluation mode, and its classes. Raises GraftError for a bad file."""
+    fix = "train it again with `python -m stages.train RECIPE SEED`"
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["segmenter"])
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+        model = build(about["model"], len(about["classes"]))
+        model.load_state_dict(state)
+    except FileNotFoundError:
+        raise GraftError(f"{path}: no such segmenter; {fix}") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, GraftError):
+        raise GraftError(f"{path} is damaged or no segmenter of this version; {fix}") from None
+    return model.eval(), tuple(about["classes"])
+
+
+def _encoder_decoder(backbone: dict[str, Any], decode_head: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "EncoderDecoder",
+        "data_preprocessor": {
+            "type": "SegDataPreProcessor",
+            "mean": [123.675, 116.28, 103.53],  # ImageNet, as every published UDA segmenter
+            "std": [58.395, 57.12, 57.375],
+            "pad_val": 0,
+            "seg_pad_val": IGNORE,
+            "size_divisor": STRIDE,
+            "test_cfg": {"size_divisor": STRIDE},
+        },
+        "backbone": backbone,
+        # avg_non_ignore stays off: the mean runs over all pixels, so that a pseudo-label's weight scales its gradient
+        "decode_head": decode_head | {"align_corners": False, "loss_decode": {"type": "CrossEntropyLoss"}},
+        "test_cfg": {"mode": "whole"},
+    }
+
+
+def _unet(num_classes: int) -> dict[str, Any]:
+    """U-Net, 32 to 256 channels at strides 2 to 16; the first stride saves 3/4 of the work for a row of pixels."""
+    norm = {"type": "BN"}
+    return {
+        "backbone": {
+            "type": "UNet",
+            "base_channels": 32,
+            "num_stages": 4,
+            "strides": (2, 1, 1, 1),
+            "enc_num_convs": (2, 2, 2, 2),
+            "dec_num_convs": (2, 2, 2),
+            "downsamples": (True, True, True),
+            "enc_dilations": (1, 1, 1, 1),
+            "dec_dilations": (1, 1, 1),
+            "norm_cfg": norm,
+        },
+        "decode_head": {
+            "type": "FCNHead",
+            "in_channels": 32,
+            "in_index": 3,
+            "channels": 32,
+            "num_convs": 0,
+            "concat_input": False,
+            "dropout_ratio": 0.0,
+            "num_classes": num_classes,
+            "norm_cfg": norm,
+        },
+    }
+
+
+def _segformer(num_classes: int) -> dict[str, Any]:
+    """SegFormer-B0 (Xie et al. 2021, table 6), from random weights."""
+    return {
+        "backbone": {
+            "type": "MixVisionTransformer",
+            "embed_dims": 32,
+            "num_layers": [2, 2, 2, 2],
+            "num_heads": [1, 2, 5, 8],
+            "patch_sizes": [7, 3, 3, 3],
+            "sr_ratios": [8, 4, 2, 1],
+            "out_indices": (0, 1, 2, 3),
+            "qkv_bias": True,
+            "drop_path_rate": 0.1,
+        },
+        "decode_head": {
+            "type": "SegformerHead",
+            "in_channels": [32, 64, 160, 256],
+            "in_index": [0, 1, 2, 3],
+            "channels": 256,
+            "dropout_ratio": 0.1,
+            "num_classes": num_classes,
+            "norm_cfg": {"type": "BN"},
+        },
+    }
+
+
+_NETWORKS: dict[str, Callable[[int], dict[str, Any]]] = {"unet": _unet, "segformer": _segformer}

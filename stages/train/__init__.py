@@ -1,0 +1,1 @@
+"""Unsupervised domain adaptation with pasted cutouts: DACS on mmsegmentation."""

@@ -1,0 +1,111 @@
+"""What happens around an iteration: the teacher's update, seeding, the loss curve, checkpoints, the progress bar."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import nn
+from tqdm import tqdm
+
+from stages.labels import GraftError
+from stages.train.streams import stream
+
+CHECKPOINT = "checkpoint.pth"
+Curve = list[dict[str, float]]
+
+
+def ema_decay(iteration: int, ema: float) -> float:
+    """alpha_t = min(1 - 1/(t + 1), ema): 0 in iteration 0, so that the teacher begins as a copy of the student."""
+    return min(1 - 1 / (iteration + 1), ema)
+
+
+def ema_update(teacher: Iterable[nn.Parameter], student: Iterable[nn.Parameter], decay: float) -> None:
+    """teacher <- decay * teacher + (1 - decay) * student, in place."""
+    with torch.no_grad():
+        for slow, fast in zip(teacher, student, strict=True):
+            slow.lerp_(fast, 1 - decay)
+
+
+@HOOKS.register_module()
+class MeanTeacher(Hook):
+    """Move the teacher at the start of each iteration (Tarvainen and Valpola 2017); parameters only, no buffers."""
+
+    def __init__(self, ema: float) -> None:
+        self.ema = ema
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        decay = ema_decay(runner.iter, self.ema)
+        ema_update(model.teacher.parameters(), model.student.parameters(), decay)
+
+
+@HOOKS.register_module()
+class SeedEachIteration(Hook):
+    """Seed torch by (seed, iteration), for dropout and its like: a resumed run draws what an undisturbed one draws."""
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        torch.manual_seed(int(stream(runner.seed, runner.iter, "dropout").integers(2**63)))
+
+
+@HOOKS.register_module()
+class LossCurve(Hook):
+    """Keep every loss of every iteration, through a resume too; stop at a loss that is no number; show progress."""
+
+    def __init__(self) -> None:
+        self.curve: Curve = []
+
+    def before_train(self, runner: Runner) -> None:
+        self.bar = tqdm(total=runner.max_iters, initial=runner.iter, desc="train", unit="iter")
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        losses = {name: value.item() for name, value in (outputs or {}).items()}
+        if not all(map(math.isfinite, losses.values())):
+            self.bar.close()
+            raise GraftError(
+                f"the loss of iteration {runner.iter} is no finite number; lower train.lr or raise train.warmup in params.yaml"
+            )
+        self.curve.append({"iter": runner.iter} | losses)
+        self.bar.set_postfix(loss=f"{losses['loss']:.3f}", refresh=False)
+        self.bar.update()
+
+    def after_train(self, runner: Runner) -> None:
+        self.bar.close()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint["curve"] = self.curve
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        self.curve = checkpoint["curve"]
+
+
+@HOOKS.register_module()
+class Checkpoint(Hook):
+    """One file to resume from, replaced whole: mmengine's own hook deletes the old one before the new one is written."""
+
+    priority = "VERY_LOW"  # after the loss curve and the learning rate have moved on
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        if self.every_n_train_iters(runner, self.interval) and not self.is_last_train_iter(runner):
+            runner.save_checkpoint(runner.work_dir, "unfinished.pth", by_epoch=False)
+            os.replace(Path(runner.work_dir, "unfinished.pth"), Path(runner.work_dir, CHECKPOINT))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint["message_hub"][
+            "log_scalars"
+        ] = {}  # pickled objects: without them the file loads as weights only

@@ -1,0 +1,28 @@
+"""The optimiser and its learning rate, as DAFormer sets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from torch import nn
+from torch.optim import AdamW
+
+
+def adamw(student: nn.Module, lr: float, weight_decay: float) -> OptimWrapper:
+    """AdamW on the student alone (the teacher is frozen); norms and biases, all 1-d, do not decay."""
+    matrices = [parameter for parameter in student.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in student.parameters() if parameter.ndim <= 1]
+    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return OptimWrapper(AdamW(groups, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay))
+
+
+def learning_rate(warmup: int, iterations: int) -> list[dict[str, Any]]:
+    """mmengine schedulers: a linear warm-up *times* a linear decay to 0, both from iteration 0 on.
+
+    In mmsegmentation's own SegFormer recipe the decay starts after the warm-up: at the published 1500 of
+    40000 iterations that runs 4 % hotter than DAFormer, HRDA and MIC do.
+    """
+    decay = {"type": "PolyLR", "power": 1.0, "eta_min": 0.0, "begin": 0, "end": iterations}
+    rise = {"type": "LinearLR", "start_factor": 1e-6, "begin": 0, "end": warmup}
+    return [one | {"by_epoch": False} for one in ([rise, decay] if warmup else [decay])]

@@ -1,0 +1,112 @@
+"""A Stable Diffusion pipeline of random weights, small enough to run in a second, saved to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from stages.generate.grammar import Grammar
+
+WORDS = "a photo of the passenger freight train station city box truck in on at bridge night color grayscale"
+LETTERS = "abcdefghijklmnopqrstuvwxyz,-"
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> CLIPTokenizer:
+    """WORDS are one token each; any other word falls into letters."""
+    vocabulary = [letter + end for letter in LETTERS for end in ("", "</w>")]
+    merges: dict[tuple[str, str], None] = {}
+    for word in WORDS.split():
+        head = word[0]
+        for i, letter in enumerate(word[1:], 2):
+            tail = letter + ("</w>" if i == len(word) else "")
+            merges[head, tail] = None
+            head += tail
+            vocabulary.append(head)
+    vocabulary = [*dict.fromkeys(vocabulary), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(
+        vocab={token: i for i, token in enumerate(vocabulary)}, merges=list(merges), model_max_length=32
+    )
+
+
+def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> StableDiffusionPipeline:
+    """A pipeline around a UNet of this shape; its image is 8 times the latent, as in Stable Diffusion."""
+    torch.manual_seed(0)
+    text = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+    )
+    return StableDiffusionPipeline(
+        vae=AutoencoderKL(
+            block_out_channels=(4, 4, 4, 4),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            norm_num_groups=2,
+        ).eval(),
+        text_encoder=CLIPTextModel(text).eval(),
+        tokenizer=words,
+        unet=UNet2DConditionModel(cross_attention_dim=16, norm_num_groups=4, **unet).eval(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: CLIPTokenizer) -> Path:
+    """The folder of a pipeline whose UNet attends at two resolutions and in its middle block."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    shape = {
+        "block_out_channels": (8, 16),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "attention_head_dim": (2, 4),
+        "sample_size": 8,
+    }
+    pipeline(tokenizer, DDIMScheduler(steps_offset=1, clip_sample=False), shape).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stable_diffusion(tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
+    """Stable Diffusion 1.x block for block (layers, 8 heads, PNDM without Runge-Kutta), 16 channels wide."""
+    scheduler = PNDMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
+    )
+    shape = {"block_out_channels": (16,) * 4, "attention_head_dim": 8, "sample_size": 8}
+    pipe = pipeline(tokenizer, scheduler, shape)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture
+def grammar() -> Grammar:
+    return Grammar(
+        name="train",
+        subtypes=("passenger train", "freight train"),
+        places=("at the train station", "on a bridge", "at night"),
+        template="a photo of a {subtype} {place}{style}",
+        style=", color",
+        negative="grayscale",
+        word="train",
+        attribution="{word} {place}{style}",
+    )

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from stages.generate.__main__ import main
+from stages.samples import Shards, npy_array, png_array
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that generates 3 trains in blocks of 4 with the tiny model, as the current directory."""
+    shutil.copytree(model, tmp_path / "model")
+    shutil.copytree(ROOT / "data/prompts", tmp_path / "data/prompts")
+    monkeypatch.chdir(tmp_path)
+    write(model="model", count=3, seed=0, steps=2, batch=4, height=64, width=128, guidance=5.0, branch="cond")
+    return tmp_path
+
+
+def write(**changes: Any) -> None:
+    """The repo's params.yaml (or the one here) with other values in its section `generate`."""
+    yaml, path = YAML(), Path("params.yaml")
+    params = yaml.load(path if path.exists() else ROOT / "params.yaml")
+    params["generate"].update(changes)
+    yaml.dump(params, path)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a run which must fail prints to stderr."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_a_row_holds_what_makes_its_sample_again(project: Path) -> None:
+    main(["train"])
+    shards = Shards("data/generated/train")
+    assert [row["uid"] for row in shards.rows] == ["train-000000", "train-000001", "train-000002"]
+    row = shards.rows[2]
+    assert (row["class"], row["seed"], row["rejected"], row["scheduler"]) == ("train", 2, "", "DDIMScheduler")
+    assert row["prompt"] == f"a photo of a {row['subtype']} {row['place']}, color"
+    assert (row["negative"], row["attribution_text"], row["span"]) == ("grayscale", f"train {row['place']}, color", [1])
+    assert row.keys() >= {"model", "revision", "weights", "steps", "guidance", "height", "width", "branch", "batch", "dtype"}
+    assert row["versions"].keys() == {"torch", "diffusers", "transformers"}
+    files = shards.read("train-000002")
+    assert png_array(files["image.png"]).shape == (64, 128, 3)
+    heat = npy_array(files["attribution.npy"])
+    assert (heat.shape, heat.dtype) == ((64, 128), np.float32)
+
+
+def test_a_samples_bits_do_not_depend_on_which_others_were_there(project: Path) -> None:
+    """6 at once (a whole block and half a one) against 1, then 5, then 6."""
+    write(count=6)
+    main(["train"])
+    folder = Path("data/generated/train")
+    at_once = content(folder)
+    shutil.rmtree(folder)
+    for count in (1, 5, 6):
+        write(count=count)
+        main(["train"])
+    assert content(folder) == at_once
+
+
+def test_other_seeds_are_the_same_samples(project: Path) -> None:
+    """`seed` moves the window over the seeds, it does not reseed: sample 2 of 0..2 is sample 2 of 2..4."""
+    main(["train"])
+    first = Shards("data/generated/train").read("train-000002")
+    shutil.rmtree("data/generated")
+    write(seed=2)
+    main(["train"])
+    shards = Shards("data/generated/train")
+    assert [row["seed"] for row in shards.rows] == [2, 3, 4]
+    assert shards.read("train-000002") == first
+
+
+def test_a_second_run_makes_nothing_and_a_changed_setting_everything(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train"])
+    main(["train"])
+    assert "generate train: kept 3, made 0" in capsys.readouterr().out
+    path = Path("data/prompts/train.yaml")
+    for change in (
+        lambda: write(guidance=4.0),
+        lambda: write(branch="both"),
+        lambda: path.write_text(path.read_text().replace("grayscale", "night")),
+        lambda: Path("model/scheduler/scheduler_config.json").write_text(
+            Path("model/scheduler/scheduler_config.json").read_text().replace("0.02", "0.03")
+        ),
+    ):
+        change()
+        main(["train"])
+        assert "generate train: kept 0, made 3" in capsys.readouterr().out
+
+
+def test_a_picture_without_use_is_a_row_not_a_failure(project: Path) -> None:
+    """A VAE whose last bias is NaN, such as half precision can produce."""
+    from safetensors.torch import load_file, save_file
+
+    path = "model/vae/diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["decoder.conv_out.bias"].fill_(float("nan"))
+    save_file(weights, path)
+    main(["train"])
+    assert [row["rejected"] for row in Shards("data/generated/train").rows] == ["non_finite_image"] * 3
+
+
+@pytest.mark.parametrize("argument", ["tram", "Train"])
+def test_an_unknown_class_is_named_with_the_known_ones(
+    project: Path, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    assert f"no class '{argument}'; it has road, sidewalk" in said(capsys, argument)
+
+
+def test_a_class_without_a_grammar_names_the_file_to_write(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "data/prompts/rider.yaml: no such file; write the prompt grammar of rider" in said(capsys, "rider")
+
+
+def test_a_bad_grammar_names_its_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data/prompts/train.yaml").write_text("subtypes: []")
+    assert "data/prompts/train.yaml: key places is missing" in said(capsys, "train")
+
+
+@pytest.mark.parametrize("branch", ["uncond", "both"])
+def test_a_branch_that_guidance_1_lacks_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], branch: str
+) -> None:
+    write(guidance=1.0, branch=branch)
+    assert f"generate.branch is {branch}, but without guidance" in said(capsys, "train")
+
+
+@pytest.mark.parametrize("name", ["models/nowhere/at/all", "nobody/no-such-model"])
+def test_a_missing_model_is_named_and_nothing_fetched(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    write(model=name)
+    assert f"generate.model names no folder ({name}) and no model in the Hugging Face cache" in said(capsys, "train")
+
+
+def test_a_folder_has_no_revision(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(revision="main")
+    assert "generate.revision is 'main', but generate.model is the folder model" in said(capsys, "train")
+
+
+@pytest.mark.parametrize(
+    ("path", "damaged", "sentence"),
+    [
+        ("model_index.json", None, "generate.model model is no diffusers model, it has no model_index.json"),
+        ("model_index.json", b"{", "model/model_index.json is damaged; bring it back"),
+        ("model_index.json", b"[]", "model/model_index.json is damaged; bring it back"),
+        ("model_index.json", b'{"_class_name": "FluxPipeline"}', "is a FluxPipeline; this stage needs a Stable"),
+        ("unet/diffusion_pytorch_model.safetensors", None, "model/unet has no *.safetensors file"),
+        ("unet/diffusion_pytorch_model.safetensors", b"", "pytorch_model.safetensors is damaged (Error while"),
+        ("vae/diffusion_pytorch_model.safetensors", b"version https://git-lfs", "safetensors is damaged (Error"),
+        ("unet/config.json", b"{", "generate.model model cannot be loaded ("),
+        ("tokenizer/tokenizer.json", None, "generate.model model cannot be loaded ("),
+    ],
+)
+def test_a_broken_model_is_one_sentence(
+    project: Path, capsys: pytest.CaptureFixture[str], path: str, damaged: bytes | None, sentence: str
+) -> None:
+    if damaged is None:
+        (Path("model") / path).unlink()
+    else:
+        (Path("model") / path).write_bytes(damaged)
+    assert sentence in said(capsys, "train")
+
+
+def test_weights_cut_short_are_found_before_torch_is_loaded(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("model/text_encoder/model.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "model/text_encoder/model.safetensors is damaged" in said(capsys, "train")
+    assert not Path("data/generated").exists()

@@ -1,0 +1,235 @@
+"""The stage on a tiny generated folder: every sample gets a row, bad ones a reason, and resume costs no byte."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+
+from stages.refine.__main__ import main
+from stages.refine.points import MODES
+from stages.refine.refiner import Refiner
+from stages.refine.sam import Sam
+from stages.refine.table import COLUMNS
+from stages.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
+
+ROOT = Path(__file__).parents[2]
+Edit = Callable[..., None]
+
+
+def picture(seed: int) -> NDArray[np.uint8]:
+    """A bright block on dark ground, both with some noise."""
+    image = np.random.default_rng(seed).integers(0, 30, (64, 64, 3))
+    image[20:44, 12:50] += 180
+    return image.astype(np.uint8)
+
+
+def attribution(level: float) -> NDArray[np.float32]:
+    heat = np.full((64, 64), 0.1 * level, np.float32)
+    heat[22:42, 14:48] = level
+    return heat
+
+
+# uid -> what `generate` left: good, rejected there, pointing nowhere, good
+GENERATED = {
+    "bus-000000": (picture(0), attribution(3.0), ""),
+    "bus-000001": (np.zeros((64, 64, 3), np.uint8), attribution(1.0), "constant"),
+    "bus-000002": (picture(2), attribution(0.0), ""),
+    "bus-000003": (picture(3), attribution(0.5), ""),
+}
+
+
+def generate(folder: Path, uids: list[str]) -> None:
+    def make(missing: list[str]) -> list[Sample]:
+        made = []
+        for uid in missing:
+            image, heat, rejected = GENERATED[uid]
+            files = {"image.png": png_bytes(image), "attribution.npy": npy_bytes(heat)}
+            made.append(Sample(uid, "k", {"rejected": rejected}, files))
+        return made
+
+    build(folder / "data/generated/bus", dict.fromkeys(uids, "k"), make, title="generate bus")
+
+
+def edit_params(folder: Path, **refine: Any) -> None:
+    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+    content["refine"] |= refine
+    with open(folder / "params.yaml", "w") as file:
+        YAML(typ="safe", pure=True).dump(content, file)
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sam_folder: Path, clip_folder: Path
+) -> Callable[[str], Path]:
+    """Makes a work folder with params and generated samples, and goes there."""
+
+    def make(name: str, **refine: Any) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        edit_params(folder, sam=str(sam_folder), clip=str(clip_folder), **refine)
+        generate(folder, list(GENERATED))
+        monkeypatch.chdir(folder)
+        return folder
+
+    return make
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "data/refined/bus/scores.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_sample_gets_a_row_and_bad_ones_a_reason(place: Callable[[str], Path]) -> None:
+    folder = place("a")
+    main(["bus"])
+    rows = table(folder)
+    assert [row["uid"] for row in rows] == sorted(GENERATED)
+    assert [row["reason"] for row in rows] == ["", "constant", "empty_seed", ""]
+    assert tuple(rows[0]) == COLUMNS
+    for row in rows:
+        scores = [row[column] for column in COLUMNS[2:]]
+        assert all(np.isfinite(list(map(float, scores)))) if not row["reason"] else not any(scores)
+
+
+def test_files_are_the_image_as_it_was_masks_of_0_and_255_and_the_map(place: Callable[[str], Path]) -> None:
+    shards = Shards(place("a") / "data/refined/bus") if main(["bus"]) else None
+    shards = Shards("data/refined/bus")
+    for row, files in shards:
+        image, heat, _ = GENERATED[row["uid"]]
+        assert set(files) == {"image.png", "mask.png", "seed.png", "attribution.png"}
+        assert np.array_equal(png_array(files["image.png"]), image)
+        for name in ("mask.png", "seed.png"):
+            array = png_array(files[name])
+            assert array.shape == (64, 64)
+            assert set(np.unique(array)) <= {0, 255}
+            assert array.any() == (row["reason"] == "")
+        expected = np.rint(heat / heat.max() * 255) if heat.max() else heat
+        assert np.abs(png_array(files["attribution.png"]) - expected).max() <= 1
+
+
+def test_seed_is_the_block_that_the_map_points_at(place: Callable[[str], Path]) -> None:
+    place("a")
+    main(["bus"])
+    seed = png_array(Shards("data/refined/bus").read("bus-000000")["seed.png"]) > 0
+    block = np.zeros((64, 64), bool)
+    block[20:44, 12:50] = True
+    assert (seed & block).sum() / (seed | block).sum() > 0.8
+
+
+def test_the_table_is_the_index_and_the_pixels(place: Callable[[str], Path], sam_folder: Path) -> None:
+    folder = place("a")
+    main(["bus"])
+    shards = Shards("data/refined/bus")
+    for line, row in zip(table(folder), shards.rows, strict=True):
+        assert all(line[column] == str(row.get(column, "")) for column in COLUMNS)
+    files = shards.read("bus-000003")
+    mask, seed = (png_array(files[name]) > 0 for name in ("mask.png", "seed.png"))
+    row = shards.rows[3]
+    assert row["area"] == mask.mean()
+    assert row["agreement"] == (mask & seed).sum() / (mask | seed).sum()
+    candidates = Sam(sam_folder)(GENERATED["bus-000003"][0], MODES["cross"](seed))
+    assert row["predicted_iou"] == candidates.predicted_iou.max()
+    assert np.array_equal(candidates.logits[row["candidate"]] > 0, mask)
+
+
+def test_two_runs_from_nothing_and_a_repeated_one_give_equal_bytes(
+    place: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = place("a")
+    main(["bus"])
+    once = contents(first / "data/refined")
+    main(["bus"])
+    assert "refine bus: kept 4, made 0" in capsys.readouterr().out
+    assert contents(first / "data/refined") == once
+    second = place("b")
+    main(["bus"])
+    assert contents(second / "data/refined") == once
+
+
+def test_samples_that_come_later_are_made_alone_and_leave_the_same_bytes(
+    place: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = place("a")
+    main(["bus"])
+    grown = place("b")
+    generate(grown, ["bus-000000", "bus-000002"])
+    main(["bus"])
+    assert [row["uid"] for row in table(grown)] == ["bus-000000", "bus-000002"]
+    generate(grown, list(GENERATED))
+    main(["bus"])
+    assert "refine bus: kept 2, made 2" in capsys.readouterr().out
+    assert contents(grown / "data/refined") == contents(whole / "data/refined")
+
+
+@pytest.mark.parametrize("change", ["threshold", "sam", "class_texts"])
+def test_what_makes_a_sample_is_in_its_key(
+    place: Callable[[str], Path], capsys: pytest.CaptureFixture[str], tmp_path: Path, sam_folder: Path,
+    clip_folder: Path, change: str,
+) -> None:  # fmt: skip
+    folder = place("a")
+    main(["bus"])
+    paths = {"sam": str(sam_folder), "clip": str(clip_folder)}
+    if change == "threshold":
+        edit_params(folder, **paths, threshold=0.3)
+    if change == "sam":
+        other = tmp_path / "other"
+        other.mkdir()
+        for path in sam_folder.iterdir():
+            (other / path.name).write_bytes(path.read_bytes())
+        edit_params(folder, **(paths | {"sam": str(other)}))
+        main(["bus"])
+        assert "kept 4, made 0" in capsys.readouterr().out, "the same weights elsewhere are the same weights"
+        (other / "config.json").write_text((other / "config.json").read_text() + "\n")
+    if change == "class_texts":
+        (folder / "data/refined/bus").rename(folder / "data/refined/train")
+        (folder / "data/generated/bus").rename(folder / "data/generated/train")
+    main(["train" if change == "class_texts" else "bus"])
+    assert "kept 0, made 4" in capsys.readouterr().out
+
+
+def test_an_empty_mask_is_a_reason(sam_folder: Path, clip_folder: Path) -> None:
+    """A SAM that finds nothing anywhere: its logits are all pushed below 0."""
+    from stages.refine.clip import Clip, texts
+
+    sam = Sam(sam_folder)
+    sam.processor.post_process_masks = lambda masks, *_, **__: [masks.new_full((1, 3, 64, 64), -5.0)]
+    crf = {"iterations": 1, "bilateral_weight": 1.0, "bilateral_xy": 1.0, "bilateral_rgb": 1.0,
+           "gaussian_weight": 1.0, "gaussian_xy": 1.0}  # fmt: skip
+    refiner = Refiner(sam, Clip(clip_folder, texts("bus")), 0.45, crf, "cross")
+    refined = refiner(picture(0), attribution(1.0))
+    assert (refined.reason, refined.scores) == ("empty_mask", {})
+    assert refined.seed.any() and not refined.mask.any()
+
+
+@pytest.mark.parametrize(
+    ("argument", "refine", "sentence"),
+    [
+        ("tram", {}, "params.yaml classes: 'tram' is not among truck, bus, train"),
+        ("truck", {}, "data/generated/truck/index.jsonl is missing"),
+        ("bus", {"sam": "models/none"}, "params.yaml refine.sam: 'models/none' is neither a folder"),
+        ("bus", {"clip": "models/none"}, "params.yaml refine.clip: 'models/none' is neither a folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_before_any_work(
+    place: Callable[..., Path], capsys: pytest.CaptureFixture[str], sam_folder: Path, clip_folder: Path,
+    argument: str, refine: dict[str, str], sentence: str,
+) -> None:  # fmt: skip
+    folder = place("a")
+    edit_params(folder, **({"sam": str(sam_folder), "clip": str(clip_folder)} | refine))
+    with pytest.raises(SystemExit) as stop:
+        main([argument])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {sentence}") and error.count("\n") == 1
+    assert not (folder / "data/refined").exists()

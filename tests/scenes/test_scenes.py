@@ -1,0 +1,65 @@
+"""The scenes stage writes what the rest of the line trusts: counts that are true, and no target label at all."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.samples import Shards, png_array
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repo")
+    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    small = (ROOT / "params.yaml").read_text()
+    for old, new in (("source: 600", "source: 6"), ("target: 600", "target: 5"), ("val: 120", "val: 4")):
+        small = small.replace(old, new)
+    (folder / "params.yaml").write_text(small)
+    assert run(folder).returncode == 0
+    return folder
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stages.scenes"], cwd=folder, capture_output=True, text=True, env=os.environ
+    )
+
+
+def test_no_target_image_carries_a_label(repo: Path) -> None:
+    shards = Shards(repo / "data/scenes/target")
+    assert len(shards) == 5
+    assert all(set(files) == {"image.png"} and "pixels" not in row for row, files in shards)
+
+
+@pytest.mark.parametrize("split", ["source", "val"])
+def test_the_pixel_counts_of_a_row_are_those_of_its_label(repo: Path, split: str) -> None:
+    for row, files in Shards(repo / "data/scenes" / split):
+        label = png_array(files["label.png"])
+        ids, counts = np.unique(label, return_counts=True)
+        assert row["pixels"] == {str(i): int(n) for i, n in zip(ids, counts, strict=True)}
+        assert label.shape == (row["height"], row["width"]) == png_array(files["image.png"]).shape[:2]
+
+
+def test_val_shows_other_streets_than_target(repo: Path) -> None:
+    target = {files["image.png"] for _, files in Shards(repo / "data/scenes/target")}
+    assert not target & {files["image.png"] for _, files in Shards(repo / "data/scenes/val")}
+
+
+def test_a_second_run_makes_nothing(repo: Path) -> None:
+    said = run(repo).stdout
+    assert "kept 6, made 0" in said and "kept 4, made 0" in said
+
+
+def test_a_bad_param_stops_the_stage_before_it_writes(repo: Path, tmp_path: Path) -> None:
+    shutil.copytree(repo / "stages", tmp_path / "stages")
+    (tmp_path / "params.yaml").write_text((repo / "params.yaml").read_text().replace("height: 64", "height: 63"))
+    done = run(tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "data").exists()
+    assert done.stderr.startswith("error: params.yaml: scenes.height") and done.stderr.count("\n") == 1

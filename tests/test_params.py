@@ -1,0 +1,76 @@
+"""params.yaml is checked whole, before any work, and each complaint names the file, the key and the value."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.params import GraftError, command, read
+
+ROOT = Path(__file__).parents[1]
+GOOD = (ROOT / "params.yaml").read_text()
+
+
+def complaint(tmp_path: Path, old: str, new: str) -> str:
+    """What `read` says of the repo's own params.yaml with one place changed."""
+    assert old in GOOD, f"{old!r} is no longer in params.yaml: mend this test"
+    (tmp_path / "params.yaml").write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(GraftError) as caught:
+        read(tmp_path / "params.yaml")
+    return str(caught.value)
+
+
+def test_the_repos_own_params_are_valid() -> None:
+    assert read(ROOT / "params.yaml").classes == ["truck", "bus", "train"]
+
+
+def test_every_param_has_a_comment() -> None:
+    for line in GOOD.splitlines():
+        if ":" in line and not line.lstrip().startswith("#") and not line.rstrip().endswith(":"):
+            assert "#" in line, f"params.yaml: no comment on {line.strip()!r}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("max_area:", "max_areaa:", ["unknown key clean.max_areaa", "clean.max_area is missing"]),
+        ("max_area: 0.40", "max_area: 1.40", ["clean.max_area", "less than or equal to 1", "1.4"]),
+        ("max_area: 0.40", "max_area: abc", ["clean.max_area", "number", "'abc'"]),
+        ("max_area: 0.40", "max_area: .nan", ["clean.max_area", "finite"]),
+        ("steps: 20", "steps: 20.5", ["generate.steps", "integer", "20.5"]),
+        ("steps: 20", "steps: 0", ["generate.steps", "greater than or equal to 1"]),
+        ("branch: cond", "branch: left", ["generate.branch", "'uncond', 'cond' or 'both'", "'left'"]),
+        ("- truck", "- unicorn", ["has no class 'unicorn'", "road, sidewalk"]),
+        ("- truck", "- bus", ["names a class twice"]),
+        ("min_height: 0.", "min_height: 0.9  # 0.", ["train.paste", "min_height must not be above max_height"]),
+        ("recipes:", "recipes: 7\n  was:", ["train.recipes", "list"]),
+    ],
+)
+def test_a_bad_value_is_one_sentence_with_the_key(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+    said = complaint(tmp_path, old, new)
+    assert "\n" not in said
+    assert all(word in said for word in ["params.yaml", *words]), said
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    """YAML 1.2: 1e-2 is a number. PyYAML would hand the stage the string '1e-2'."""
+    (tmp_path / "params.yaml").write_text(GOOD.replace("max_area: 0.40", "max_area: 4e-1"))
+    assert read(tmp_path / "params.yaml").clean.max_area == 0.4
+
+
+def test_a_missing_file_and_broken_yaml_are_sentences(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match="no such file"):
+        read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("classes: [truck\n")
+    with pytest.raises(GraftError, match="no valid YAML"):
+        read(tmp_path / "params.yaml")
+
+
+def test_a_command_turns_a_graft_error_into_status_two_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @command
+    def main(argv: object = None) -> None:
+        raise GraftError("the file x is missing; fetch it")
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: the file x is missing; fetch it\n"

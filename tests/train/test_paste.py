@@ -1,0 +1,179 @@
+"""Pasting: what is promised of one paste, of where it lands, and of its randomness."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from stages.train.paste import GROUND, PasteCutouts, paste, place_anywhere, place_on_ground, resize
+
+GREY = np.full((4, 4, 3), 100, np.uint8)
+BUILDING = np.full((4, 4), 2, np.uint8)
+RED = np.zeros((2, 2, 4), np.uint8)
+RED[..., 0] = 250
+RED[..., 3] = [[255, 255], [255, 0]]  # an L: its lower right pixel is transparent
+
+
+def street(height: int = 40, width: int = 60) -> np.ndarray:
+    label = np.full((height, width), 2, np.uint8)
+    label[height // 2 :] = 0
+    return label
+
+
+def bank(**sizes: tuple[int, int]) -> dict[int, list[np.ndarray]]:
+    ids = {"truck": 14, "bus": 15, "train": 16}
+    return {ids[name]: [np.full((*size, 4), 255, np.uint8)] for name, size in sizes.items()}
+
+
+def pasting(cutouts: dict, **changes) -> PasteCutouts:
+    options = {"probability": 1.0, "max_instances": 1, "min_height": 0.2, "max_height": 0.6}
+    return PasteCutouts(cutouts, **(options | {"place": "ground", "flip": 0.5} | changes))
+
+
+def run(transform: PasteCutouts, draw: int = 0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    label = street()
+    image = np.zeros((*label.shape, 3), np.uint8)
+    out = transform({"seed": seed, "draw": draw, "img": image, "gt_seg_map": label})
+    assert not image.any()  # the array that came in is not written to
+    return out["img"], out["gt_seg_map"]
+
+
+def test_paste_changes_the_opaque_pixels_of_image_and_label_and_no_others():
+    image, label = paste(GREY, BUILDING, RED, 14, 1, 2)
+    assert label.tolist() == [[2, 2, 2, 2], [2, 2, 14, 14], [2, 2, 14, 2], [2, 2, 2, 2]]
+    assert ((image == [250, 0, 0]).all(2) == (label == 14)).all()
+    assert ((image == 100).all(2) == (label == 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "col", "pasted"),
+    [
+        (-1, -1, []),  # only the transparent corner is inside
+        (-1, 0, [(0, 0)]),
+        (3, 3, [(3, 3)]),  # the last row and column can be reached (P6)
+        (2, -1, [(2, 0)]),
+        (9, 0, []),
+        (0, -9, []),
+    ],
+)
+def test_paste_clips_at_every_border(row, col, pasted):
+    _, label = paste(GREY, BUILDING, RED, 14, row, col)
+    assert [tuple(p) for p in np.argwhere(label == 14).tolist()] == pasted
+
+
+@pytest.mark.parametrize("class_id", [0, 13, 16, 18])
+def test_paste_writes_the_class_id_itself(class_id):
+    """UCG multiplies the mask by the id: road (0) cannot be pasted and a mask of 0/255 overflows (P3)."""
+    _, label = paste(GREY, BUILDING, RED, class_id, 0, 0)
+    assert (label[[0, 0, 1], [0, 1, 0]] == class_id).all()
+
+
+@pytest.mark.parametrize("class_id", [-1, 255])
+def test_paste_refuses_an_id_that_is_no_class(class_id):
+    with pytest.raises(ValueError, match="class id"):
+        paste(GREY, BUILDING, RED, class_id, 0, 0)
+
+
+def test_resizing_lets_no_hidden_background_bleed_into_the_colour():
+    rgba = np.zeros((8, 8, 4), np.uint8)
+    rgba[..., 1] = 255  # the background behind the cut-out is green
+    rgba[:, :5] = [200, 0, 0, 255]
+    for size in [(4, 4), (13, 11)]:
+        out = resize(rgba, *size)
+        assert out.shape == (*size, 4)
+        assert set(np.unique(out[..., 3])) == {0, 255}
+        assert (out[out[..., 3] == 255][:, :3] == [200, 0, 0]).all()
+
+
+def test_a_cutout_on_the_ground_stands_on_a_ground_pixel():
+    rng = np.random.default_rng(0)
+    for trial in range(300):
+        label = np.full((30, 50), 2, np.uint8)
+        for row, col in rng.integers([0, 0], label.shape, (5, 2)):
+            label[row, col] = GROUND[trial % 3]
+        box = place_on_ground(label, (7, 12), rng, 0.1, 0.9)
+        assert label[box.row + box.height - 1, box.col + box.width // 2] in GROUND
+
+
+def test_nothing_is_placed_where_there_is_no_ground():
+    assert place_on_ground(BUILDING, (2, 2), np.random.default_rng(0), 0.2, 0.5) is None
+    results = {"seed": 0, "draw": 0, "img": GREY, "gt_seg_map": BUILDING}
+    assert (pasting(bank(bus=(2, 3))).transform(results)["gt_seg_map"] == 2).all()
+
+
+def test_heights_are_log_uniform_and_what_stands_lower_is_larger():
+    rng = np.random.default_rng(1)
+    boxes = [place_on_ground(street(400, 300), (10, 20), rng, 0.1, 0.4) for _ in range(2000)]
+    heights = np.array([box.height for box in boxes])
+    assert heights.min() >= 40
+    assert heights.max() <= 160
+    assert abs(np.mean(heights < 80) - 0.5) < 0.05  # the geometric mean is the median
+    feet = np.array([box.row + box.height for box in boxes])
+    assert np.corrcoef(feet, np.log(heights))[0, 1] > 0.8
+    assert all(box.width == 2 * box.height for box in boxes)  # the shape is kept
+
+
+def test_ucg_places_at_native_size_anywhere_inside_and_shrinks_what_does_not_fit():
+    rng = np.random.default_rng(2)
+    corners = Counter(place_anywhere(BUILDING, (3, 3), rng) for _ in range(400))
+    assert {(box.row, box.col) for box in corners} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert {(box.height, box.width) for box in corners} == {(3, 3)}
+    assert min(corners.values()) > 60
+    assert place_anywhere(BUILDING, (4, 4), rng)[:2] == (0, 0)  # as large as the image: a crash in UCG (P2)
+    assert place_anywhere(BUILDING, (16, 8), rng)[2:] == (4, 2)
+
+
+def test_a_paste_depends_on_seed_and_draw_and_on_nothing_else():
+    transform = pasting(bank(truck=(9, 15), bus=(10, 10)), max_instances=3)
+    first = [run(transform, draw)[1] for draw in range(6)]
+    np.random.seed(5)
+    again = [run(transform, draw)[1] for draw in (5, 3, 1, 0, 2, 4)]
+    assert all((first[draw] == label).all() for draw, label in zip((5, 3, 1, 0, 2, 4), again, strict=True))
+    assert any((first[0] != label).any() for label in first[1:])
+    assert (run(transform, 0, seed=1)[1] != first[0]).any()
+
+
+def test_an_empty_bank_pastes_nothing():
+    for empty in ({}, {14: []}):
+        assert (run(pasting(empty))[1] == street()).all()
+
+
+def test_classes_are_balanced_however_many_cutouts_each_has():
+    many = {14: [np.full((4, 4, 4), 255, np.uint8)] * 50, 15: [np.full((4, 4, 4), 255, np.uint8)]}
+    transform = pasting(many)
+    pasted = Counter(int(run(transform, draw)[1].max()) for draw in range(300))
+    assert set(pasted) == {14, 15}
+    assert abs(pasted[15] - 150) < 40
+
+
+def test_probability_is_per_image():
+    transform = pasting(bank(train=(6, 10)), probability=0.25)
+    hit = sum(run(transform, draw)[1].max() == 16 for draw in range(400))
+    assert abs(hit - 100) < 30
+
+
+def test_nearer_cutouts_hide_farther_ones():
+    square = np.full((8, 8, 4), 255, np.uint8)
+    transform = pasting({14: [square], 15: [square]}, max_instances=2, min_height=0.4, max_height=0.8)
+    overlaps = 0
+    for draw in range(80):
+        label = run(transform, draw)[1]
+        places = {k: np.argwhere(label == k) for k in (14, 15) if (label == k).any()}
+        feet = {k: place[:, 0].max() for k, place in places.items()}
+        if len(feet) == 2 and feet[14] != feet[15]:
+            whole = {k: len(place) == np.prod(np.ptp(place, axis=0) + 1) for k, place in places.items()}
+            assert whole[max(feet, key=feet.__getitem__)]  # the nearer one is still a full rectangle
+            overlaps += not all(whole.values())
+    assert overlaps > 5
+
+
+def test_flipping_mirrors_the_cutout():
+    arrow = np.zeros((10, 10, 4), np.uint8)
+    arrow[:, :5] = 255
+    left = run(pasting({14: [arrow]}, flip=0.0), 3)[1] == 14
+    right = run(pasting({14: [arrow]}, flip=1.0), 3)[1] == 14
+    assert left.any()
+    assert (left.sum(1) == right.sum(1)).all()
+    assert np.nonzero(left)[1].max() < np.nonzero(right)[1].min()
