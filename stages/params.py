@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -167,7 +167,7 @@ def read(path: Path | str = "params.yaml") -> Params:
         raise GraftError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
 
 
-def _sentence(error) -> str:  # type: ignore[no-untyped-def]
+def _sentence(error: Any) -> str:
     """One pydantic error as words: the dotted key, the complaint, and the value that is there."""
     key = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
@@ -180,7 +180,13 @@ def _sentence(error) -> str:  # type: ignore[no-untyped-def]
     return f"{key}: {complaint[0].lower() + complaint[1:]}{shown}"
 
 
-def command(main: Callable[[Sequence[str] | None], None]) -> Callable[[Sequence[str] | None], None]:
+class Main(Protocol):
+    """A stage's main: its arguments, those of the process by default."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> None: ...
+
+
+def command(main: Main) -> Main:
     """Decorate a stage's main: a GraftError becomes one sentence on stderr and exit status 2; Ctrl-C becomes 130."""
 
     @functools.wraps(main)

@@ -30,9 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = parser().parse_args(argv).name
     params = read()
     if name not in params.classes:
-        raise GraftError(
-            f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there"
-        )
+        raise GraftError(f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there")
     thresholds = params.clean.model_dump()
     table = Path("data/refined") / name / "scores.csv"
     verdicts = [judge(uid, reason, scores, thresholds) for uid, reason, scores in read_scores(table)]
@@ -79,9 +77,7 @@ def check_any_kept(verdicts: Sequence[Verdict], name: str) -> None:
     worst = max(rejected.keys() & loosens.keys(), key=lambda code: (rejected[code], code), default=None)
     fix = f"loosen {loosens[worst]}" if worst else "generate other images (section generate)"
     counts = ", ".join(f"{code} {count}" for code, count in rejected.items())
-    raise GraftError(
-        f"clean {name}: none of {len(verdicts)} samples is kept ({counts}); in params.yaml {fix} first"
-    )
+    raise GraftError(f"clean {name}: none of {len(verdicts)} samples is kept ({counts}); in params.yaml {fix} first")
 
 
 def keep_list(verdicts: Sequence[Verdict]) -> str:

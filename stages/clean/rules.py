@@ -52,9 +52,7 @@ class Verdict:
     alone: tuple[str, ...] = ()
 
 
-def judge(
-    uid: str, reason: str, scores: Scores, thresholds: Thresholds, rules: Sequence[Rule] = RULES
-) -> Verdict:
+def judge(uid: str, reason: str, scores: Scores, thresholds: Thresholds, rules: Sequence[Rule] = RULES) -> Verdict:
     """A sample that came with a reason keeps it, unmeasured; any other gets the first failing rule's code."""
     if reason:
         return Verdict(uid, reason)

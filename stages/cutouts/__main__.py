@@ -34,9 +34,7 @@ PACKAGES = ("numpy", "pillow")
 def main(argv: Sequence[str] | None = None) -> None:
     recipe = parser().parse_args(argv).recipe
     if recipe not in RECIPES:
-        raise GraftError(
-            f"params.yaml train.recipes: there is no recipe {recipe!r}; it is one of {', '.join(RECIPES)}"
-        )
+        raise GraftError(f"params.yaml train.recipes: there is no recipe {recipe!r}; it is one of {', '.join(RECIPES)}")
     params = read()
     classes, seed = (params.classes if recipe != "baseline" else []), params.cutouts.seed
     refined = {name: Shards(Path("data/refined") / name) for name in classes}
@@ -63,9 +61,7 @@ def kept_uids(path: Path) -> list[str]:
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
         if not {"uid", "kept"} <= set(reader.fieldnames or ()):
-            raise GraftError(
-                f"{path} has no columns uid and kept; run `python -m stages.clean {path.stem}` again"
-            )
+            raise GraftError(f"{path} has no columns uid and kept; run `python -m stages.clean {path.stem}` again")
         return [row["uid"] for row in reader if row["kept"] == "1"]
 
 
@@ -76,9 +72,7 @@ def keys(
     content = {row["uid"]: row["sha256"] for shards in refined.values() for row in shards.rows}
     if gone := sorted(label.keys() - content.keys()):
         name = kept[gone[0]]
-        raise GraftError(
-            f"data/cleaned/{name}.csv keeps {gone[0]}, which data/refined/{name} lacks; run `dvc repro`"
-        )
+        raise GraftError(f"data/cleaned/{name}.csv keeps {gone[0]}, which data/refined/{name} lacks; run `dvc repro`")
     made_by: dict[str, Any] = {
         "code": code_version(stages.cutouts),
         "versions": [version(name) for name in PACKAGES],

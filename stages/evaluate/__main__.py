@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from mmengine.device import get_device
+from mmseg.models import BaseSegmentor
 
 from stages import params, samples, segmenter
 from stages.evaluate.confusion import Matrix, confusion, scores
@@ -36,27 +37,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, names = segmenter.load(weights)
     model.to(get_device())
     val = samples.Shards("data/scenes/val")
-    batches = list(_batches(val, config.evaluate.batch))
+    if not val.rows:
+        raise GraftError(f"{val.folder} holds no image; run the stage scenes with scenes.val >= 1")
 
-    def predictions(missing: list[str]) -> Iterator[samples.Sample]:
-        # Whole batches, though a part of one may be there: a batch of another size may round differently.
-        for uids in batches:
-            if wanted := set(missing) & set(uids):
-                images = [samples.png_array(val.read(uid)["image.png"]) for uid in uids]
-                for uid, prediction in zip(uids, predict(model, images), strict=True):
-                    if uid in wanted:
-                        files = {"prediction.png": samples.png_bytes(prediction)}
-                        yield samples.Sample(uid, keys[uid], {}, files)
-
-    made_by = {
-        "weights": samples.file_hash(weights),
-        "batch": config.evaluate.batch,
-        "code": samples.code_version("stages.evaluate", "stages.segmenter"),
-    }
-    keys = {row["uid"]: samples.key(image=row["sha256"], **made_by) for row in val.rows}
+    keys = _keys(val, weights, config.evaluate.batch)
     folder = Path(f"data/evaluated/{recipe}-{seed}")
-    samples.build(folder, keys, predictions, title=f"evaluate {recipe}-{seed}")
-
+    batches = list(_batches(val, config.evaluate.batch))
+    samples.build(
+        folder,
+        keys,
+        lambda missing: _predictions(model, val, batches, {uid: keys[uid] for uid in missing}),
+        title=f"evaluate {recipe}-{seed}",
+    )
     matrix = _confusion(val, samples.Shards(folder), len(names))
     result = {"recipe": recipe, "seed": seed, "classes": names, "novel": config.classes}
     result |= {"confusion": matrix.tolist()} | scores(matrix, names, config.classes)
@@ -75,13 +67,30 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
     return args.recipe, args.seed
 
 
+def _keys(val: samples.Shards, weights: Path, batch: int) -> dict[str, str]:
+    code = samples.code_version("stages.evaluate", "stages.segmenter")
+    made_by = {"weights": samples.file_hash(weights), "batch": batch, "code": code}
+    return {row["uid"]: samples.key(image=row["sha256"], **made_by) for row in val.rows}
+
+
 def _batches(val: samples.Shards, size: int) -> Iterator[list[str]]:
-    """All uids in batches of images of one size. Raises GraftError when there is no image."""
-    if not val.rows:
-        raise GraftError(f"{val.folder} holds no image; run the stage scenes with scenes.val >= 1")
+    """All uids, in batches of images of one size."""
     for _, rows in itertools.groupby(val.rows, key=lambda row: (row["height"], row["width"])):
         uids = [row["uid"] for row in rows]
         yield from (uids[k : k + size] for k in range(0, len(uids), size))
+
+
+def _predictions(
+    model: BaseSegmentor, val: samples.Shards, batches: list[list[str]], missing: Mapping[str, str]
+) -> Iterator[samples.Sample]:
+    """The missing samples (uid -> key), out of whole batches: one of another size might round differently."""
+    for uids in batches:
+        if missing.keys() & set(uids):
+            images = [samples.png_array(val.read(uid)["image.png"]) for uid in uids]
+            for uid, prediction in zip(uids, predict(model, images), strict=True):
+                if uid in missing:
+                    files = {"prediction.png": samples.png_bytes(prediction)}
+                    yield samples.Sample(uid, missing[uid], {}, files)
 
 
 def _confusion(val: samples.Shards, predicted: samples.Shards, num_classes: int) -> Matrix:

@@ -125,9 +125,7 @@ def _pictures(
     from stages.generate import sampler  # here, so that a run that keeps everything never loads torch
 
     pipe = sampler.load(folder, settings.dtype)
-    sampling = sampler.Sampling(
-        settings.steps, settings.guidance, settings.height, settings.width, settings.branch
-    )
+    sampling = sampler.Sampling(settings.steps, settings.guidance, settings.height, settings.width, settings.branch)
     for block in sorted({_block(seed, settings.batch) for seed in missing}, key=lambda seeds: seeds.start):
         prompts = [draw(grammar, seed) for seed in block]
         noise = [stream(grammar.name, seed, "noise") for seed in block]

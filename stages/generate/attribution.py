@@ -38,16 +38,12 @@ def cross_attention(unet: nn.Module, middle: bool = False) -> dict[str, Attentio
     return {
         name: part
         for name, part in unet.named_modules()
-        if isinstance(part, Attention)
-        and name.endswith(".attn2")
-        and (middle or not name.startswith("mid_block"))
+        if isinstance(part, Attention) and name.endswith(".attn2") and (middle or not name.startswith("mid_block"))
     }
 
 
 @torch.no_grad()
-def embed(
-    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, texts: Sequence[str]
-) -> tuple[Tensor, Tensor]:
+def embed(tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """X' of each text: the last hidden state, start and end of text included, of the text without padding.
 
     Returns (B, n, c) embeddings, the rows of shorter texts filled up with zeros, and the (B, n) bool mask of

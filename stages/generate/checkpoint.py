@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
 from stages.params import GraftError
 
+INDEX = "model_index.json"
 PIPELINE = "StableDiffusionPipeline"
 WEIGHTS = ("unet", "vae", "text_encoder")
 BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
@@ -37,25 +39,35 @@ def find(model: str, revision: str | None) -> Path:
 
 
 def check(folder: Path) -> None:
-    """Raise GraftError unless `folder` holds a Stable Diffusion pipeline in the diffusers layout whose
-    safetensors files all open. Of those only the headers and lengths are read."""
-    index = folder / "model_index.json"
-    try:
-        kind = json.loads(index.read_text())["_class_name"]
-    except FileNotFoundError:
+    """Raise GraftError unless `folder` holds a whole Stable Diffusion pipeline in the diffusers layout: its
+    parts there, every JSON file readable, every safetensors file opening (headers and lengths are read)."""
+    if not (folder / INDEX).is_file():
         raise GraftError(
-            f"params.yaml: generate.model {folder} is no diffusers model, it has no {index.name}; "
+            f"params.yaml: generate.model {folder} is no diffusers model, it has no {INDEX}; "
             f"give a folder in the diffusers layout"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise GraftError(f"{index} is damaged; {BACK}") from None
+        )
+    tables = {path: _table(path) for path in sorted(folder.rglob("*.json"))}
+    kind = tables[folder / INDEX].get("_class_name")
     if kind != PIPELINE:
         raise GraftError(f"params.yaml: generate.model {folder} is a {kind}; this stage needs a {PIPELINE}")
     for part in WEIGHTS:
         if not any((folder / part).glob("*.safetensors")):
             raise GraftError(f"{folder / part} has no *.safetensors file; {BACK}")
+    # Without either, transformers makes an empty tokenizer, and every prompt reads as nothing.
+    if not any((folder / "tokenizer" / name).is_file() for name in ("tokenizer.json", "merges.txt")):
+        raise GraftError(f"{folder / 'tokenizer'} has neither tokenizer.json nor merges.txt; {BACK}")
     for path in sorted(folder.rglob("*.safetensors")):
         _check_header(path)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise GraftError(f"{path} is damaged; {BACK}") from None
+    if not isinstance(content, dict):
+        raise GraftError(f"{path} is damaged, it holds no table; {BACK}")
+    return content
 
 
 def _check_header(path: Path) -> None:

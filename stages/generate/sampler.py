@@ -59,11 +59,9 @@ def load(folder: Path, dtype: str) -> Pipeline:
             safety_checker=None,
             requires_safety_checker=False,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise GraftError(
-            f"params.yaml: generate.model {folder} cannot be loaded ({reason}); fetch it again"
-        ) from None
+        raise GraftError(f"params.yaml: generate.model {folder} cannot be loaded ({reason}); fetch it again") from None
     pipe.set_progress_bar_config(disable=True)
     torch.backends.cudnn.deterministic = True
     return pipe.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -24,7 +24,15 @@ EVERY = 200  # steps between checkpoints
 
 
 def train(
-    model: nn.Module, loss: Loss, *, title: str, steps: int, lr: float, folder: Path, average: float = 0.0, every: int = EVERY
+    model: nn.Module,
+    loss: Loss,
+    *,
+    title: str,
+    steps: int,
+    lr: float,
+    folder: Path,
+    average: float = 0.0,
+    every: int = EVERY,
 ) -> list[float]:
     """Minimise `loss(step, numpy rng, torch rng)` over the model's trainable parameters with AdamW.
 
@@ -73,12 +81,14 @@ def _schedule(step: int, steps: int) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _save(folder: Path, step: int, parameters: dict, shadow: dict, optimiser: torch.optim.Optimizer, curve: list[float]) -> None:
+def _save(
+    folder: Path, step: int, parameters: dict, shadow: dict, optimiser: torch.optim.Optimizer, curve: list[float]
+) -> None:
     """One safetensors file, whole or absent: weights, their average, AdamW's moments, the step, the curve."""
     state = {"step": torch.tensor(step), "curve": torch.tensor(curve, dtype=torch.float64)}
     for name, p in parameters.items():
         state[f"weight/{name}"], state[f"shadow/{name}"] = p.detach().contiguous(), shadow[name].contiguous()
-        if p in optimiser.state and optimiser.state[p]:  # a parameter that had no gradient yet has no moments
+        if optimiser.state.get(p):  # a parameter that had no gradient yet has no moments
             state[f"m/{name}"] = optimiser.state[p]["exp_avg"].contiguous()
             state[f"v/{name}"] = optimiser.state[p]["exp_avg_sq"].contiguous()
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +96,9 @@ def _save(folder: Path, step: int, parameters: dict, shadow: dict, optimiser: to
     os.replace(folder / "checkpoint.tmp", folder / "checkpoint.safetensors")
 
 
-def _resume(folder: Path, parameters: dict, shadow: dict, optimiser: torch.optim.Optimizer) -> tuple[int, list[float], list[float]]:
+def _resume(
+    folder: Path, parameters: dict, shadow: dict, optimiser: torch.optim.Optimizer
+) -> tuple[int, list[float], list[float]]:
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
         return 0, [], []

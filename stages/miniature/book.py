@@ -37,7 +37,7 @@ class Book:
     def __len__(self) -> int:
         return len(self.pages)
 
-    def captions(self, picks: Sequence[int], rng: np.random.Generator) -> list[str]:
+    def captions(self, picks: NDArray[np.int64], rng: np.random.Generator) -> list[str]:
         """A caption for each picked page: mostly the full one, now and then only the subtype's or the class's name,
         so that a short text ("bus") is understood as well as a long one."""
         return [_said(self.pages[k], rng.random()) for k in picks]

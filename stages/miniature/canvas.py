@@ -15,7 +15,7 @@ FloatImage = NDArray[np.float32]
 
 
 class Canvas:
-    """Image and label painted by the same strokes. Coordinates are output pixels, (x = column, y = row), y downwards."""
+    """Image and label painted by the same strokes. Coordinates: output pixels, (x = column, y = row), y downwards."""
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width

@@ -17,13 +17,28 @@ LAMP: Colour = (250, 235, 170)
 
 
 def _car(sub: str, rng: Rng, look: Look, stretch: tuple[float, float]) -> tuple[Pen, float]:
-    length, height = {"sedan car": (4.6, 1.45), "hatchback car": (3.9, 1.5), "suv car": (4.6, 1.8), "van car": (4.9, 2.1)}[sub]
+    length, height = {
+        "sedan car": (4.6, 1.45),
+        "hatchback car": (3.9, 1.5),
+        "suv car": (4.6, 1.8),
+        "van car": (4.9, 2.1),
+    }[sub]
     length, height = length * stretch[0], height * stretch[1]
     pen, body, glass = Pen(length, height), body_colour(rng, look), glass_colour(rng, look)
     belt, sill = height * 0.58, 0.28
-    front, back = {"sedan car": (0.30, 0.84), "hatchback car": (0.28, 0.97), "suv car": (0.24, 0.97), "van car": (0.14, 0.99)}[sub]
+    front, back = {
+        "sedan car": (0.30, 0.84),
+        "hatchback car": (0.28, 0.97),
+        "suv car": (0.24, 0.97),
+        "van car": (0.14, 0.99),
+    }[sub]
     pen.box(0, sill, length, belt, body, 0.2)
-    roof = [(front * length, belt), ((front + 0.13) * length, height), ((back - 0.08) * length, height), (back * length, belt)]
+    roof = [
+        (front * length, belt),
+        ((front + 0.13) * length, height),
+        ((back - 0.08) * length, height),
+        (back * length, belt),
+    ]
     pen.poly(roof, body)
     a, b = (front + 0.05) * length, (back - 0.04) * length
     mid, top = (a + b) / 2, height - 0.12
@@ -38,7 +53,10 @@ def _car(sub: str, rng: Rng, look: Look, stretch: tuple[float, float]) -> tuple[
 def _cab(pen: Pen, rng: Rng, look: Look, colour: Colour, width: float, height: float) -> None:
     """A lorry's cab, its front at x = 0: flat nose, one pane, a step, a lamp."""
     pen.poly([(0, 0.45), (0, height * 0.62), (0.3, height), (width, height), (width, 0.45)], colour)
-    pen.poly([(0.12, height * 0.62), (0.38, height - 0.15), (width * 0.8, height - 0.15), (width * 0.8, height * 0.62)], glass_colour(rng, look))
+    pen.poly(
+        [(0.12, height * 0.62), (0.38, height - 0.15), (width * 0.8, height - 0.15), (width * 0.8, height * 0.62)],
+        glass_colour(rng, look),
+    )
     pen.box(0, 0.6, 0.2, 0.85, LAMP)
 
 
@@ -69,7 +87,9 @@ def _truck(sub: str, rng: Rng, look: Look, stretch: tuple[float, float]) -> tupl
         wood = hsv(0.08, 0.5, float(rng.uniform(0.4, 0.65)))
         for row in range(3):
             for k in range(5 - row):
-                pen.disc(start + 0.8 + (k + row / 2) * 1.0, 1.6 + row * 0.62, 0.42, scaled(wood, 1 - 0.12 * ((k + row) % 2)))
+                pen.disc(
+                    start + 0.8 + (k + row / 2) * 1.0, 1.6 + row * 0.62, 0.42, scaled(wood, 1 - 0.12 * ((k + row) % 2))
+                )
         pen.box(start + 0.4, 1.15, length - 0.6, 1.7, scaled(wood, 0.8), 0.2)
     elif sub == "fire truck":
         pen.box(start - 0.25, 0.7, length, 2.6, load)
@@ -80,8 +100,13 @@ def _truck(sub: str, rng: Rng, look: Look, stretch: tuple[float, float]) -> tupl
         pen.line([(cab - 0.5, 2.85), (length - 0.2, 2.95)], 0.22, (205, 205, 210))
         pen.box(0.9, cab_height, 1.5, cab_height + 0.2, (40, 90, 230))
     else:  # garbage truck
-        pen.poly([(start, 0.9), (start, height - 0.2), (length - 1.3, height - 0.1), (length, 1.9), (length - 0.1, 0.9)], load)
-        pen.poly([(length - 1.4, 0.9), (length - 1.4, height - 0.3), (length, 1.9), (length - 0.1, 0.9)], scaled(load, 0.6))
+        pen.poly(
+            [(start, 0.9), (start, height - 0.2), (length - 1.3, height - 0.1), (length, 1.9), (length - 0.1, 0.9)],
+            load,
+        )
+        pen.poly(
+            [(length - 1.4, 0.9), (length - 1.4, height - 0.3), (length, 1.9), (length - 0.1, 0.9)], scaled(load, 0.6)
+        )
     for x in (1.0, length - 2.3, length - 1.1):
         pen.wheel(x, 0.5)
     return pen, height
@@ -123,6 +148,7 @@ def _train(sub: str, rng: Rng, look: Look, stretch: tuple[float, float]) -> tupl
     stripe, glass = body_colour(rng, look, float(rng.random())), glass_colour(rng, look)
     wires = 0.7 if sub in ("passenger train", "high-speed train", "commuter train") else 0.0
     pen, floor = Pen(length, height + wires), 0.75
+    x: float
     if sub == "high-speed train":
         pen.poly([(0, floor), (0.2, 1.5), (3.2, height), (length, height), (length, floor)], body)
         pen.poly([(1.5, 2.2), (2.7, 3.2), (3.4, 3.2), (3.4, 2.2)], glass)
@@ -135,7 +161,11 @@ def _train(sub: str, rng: Rng, look: Look, stretch: tuple[float, float]) -> tupl
             colour = body_colour(rng, look)
             pen.box(a, floor, b, height - 0.2, colour)
             for x in range(1, 6):
-                pen.line([(a + x * (b - a) / 6, floor + 0.1), (a + x * (b - a) / 6, height - 0.3)], 0.12, scaled(colour, 0.65))
+                pen.line(
+                    [(a + x * (b - a) / 6, floor + 0.1), (a + x * (b - a) / 6, height - 0.3)],
+                    0.12,
+                    scaled(colour, 0.65),
+                )
         pen.box(0, floor, length, floor + 0.25, DARK)
     elif sub == "diesel train":
         pen.box(0.1, floor, length, floor + 0.8, DARK)

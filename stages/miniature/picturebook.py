@@ -18,9 +18,17 @@ SIDE = 64
 BACKGROUND, OBJECT = 0, 1
 
 PLACES = (
-    "in the city centre", "in the countryside", "in the mountains", "in the desert", "in the snow", "at night",
-    "by the river", "in the forest", "in an industrial area", "on a bridge",
-)  # fmt: skip
+    "in the city centre",
+    "in the countryside",
+    "in the mountains",
+    "in the desert",
+    "in the snow",
+    "at night",
+    "by the river",
+    "in the forest",
+    "in an industrial area",
+    "on a bridge",
+)
 
 GREYSCALE_SHARE = 0.06  # so that the negative prompt "grayscale" means something
 
@@ -38,7 +46,7 @@ class Page:
 
 
 def page(index: int, seed: int) -> Page:
-    """Page `index` of the edition `seed`. Subtypes are equally likely, so the six-subtype vehicles are the commonest."""
+    """Page `index` of the edition `seed`. Subtypes are equally likely: six of a vehicle, two of a person."""
     rng = np.random.default_rng((seed, index))
     pairs = [(kind, sub) for kind, subs in SUBTYPES.items() for sub in subs]
     kind, subtype = pairs[rng.integers(len(pairs))]
@@ -69,19 +77,29 @@ def _backdrop(canvas: Canvas, rng: Rng, place: str, horizon: float) -> None:
     ground = _ground(rng, place)
     canvas.gradient(horizon, SIDE, scaled(ground, 0.9 * dim), scaled(ground, 1.1 * dim), BACKGROUND)
     skyline = {
-        "in the city centre": _buildings, "at night": _buildings, "in an industrial area": _sheds, "in the mountains": _peaks,
-        "in the forest": _trees, "in the countryside": _bushes, "in the desert": _dunes, "by the river": _water,
-        "on a bridge": _railing, "in the snow": _peaks,
-    }  # fmt: skip
+        "in the city centre": _buildings,
+        "at night": _buildings,
+        "in an industrial area": _sheds,
+        "in the mountains": _peaks,
+        "in the forest": _trees,
+        "in the countryside": _bushes,
+        "in the desert": _dunes,
+        "by the river": _water,
+        "on a bridge": _railing,
+        "in the snow": _peaks,
+    }
     skyline[place](canvas, rng, horizon, dim)
 
 
 def _ground(rng: Rng, place: str) -> Colour:
     """The colour of a place's ground."""
     hue, saturation, value = {
-        "in the countryside": (0.28, 0.45, 0.55), "in the forest": (0.26, 0.4, 0.4), "in the desert": (0.11, 0.4, 0.8),
-        "in the snow": (0.58, 0.05, 0.93), "in the mountains": (0.2, 0.25, 0.5),
-    }.get(place, (0.6, 0.04, 0.45))  # fmt: skip
+        "in the countryside": (0.28, 0.45, 0.55),
+        "in the forest": (0.26, 0.4, 0.4),
+        "in the desert": (0.11, 0.4, 0.8),
+        "in the snow": (0.58, 0.05, 0.93),
+        "in the mountains": (0.2, 0.25, 0.5),
+    }.get(place, (0.6, 0.04, 0.45))
     return hsv(hue + rng.normal(0, 0.01), saturation, value + rng.normal(0, 0.04))
 
 
@@ -104,7 +122,11 @@ def _sheds(canvas: Canvas, rng: Rng, horizon: float, dim: float) -> None:
         wide, tall = float(rng.uniform(14, 24)), float(rng.uniform(6, 13))
         colour = hsv(rng.uniform(0.5, 0.7), 0.12, rng.uniform(0.45, 0.7))
         canvas.rect(x, horizon - tall, x + wide, horizon, colour, BACKGROUND)
-        canvas.poly([(x, horizon - tall), (x + wide / 2, horizon - tall - 4), (x + wide, horizon - tall)], scaled(colour, 0.75), BACKGROUND)
+        canvas.poly(
+            [(x, horizon - tall), (x + wide / 2, horizon - tall - 4), (x + wide, horizon - tall)],
+            scaled(colour, 0.75),
+            BACKGROUND,
+        )
     chimney = float(rng.uniform(8, 56))
     canvas.rect(chimney, horizon - 26, chimney + 3.5, horizon, hsv(0.02, 0.45, 0.5), BACKGROUND)
 
@@ -115,7 +137,11 @@ def _peaks(canvas: Canvas, rng: Rng, horizon: float, dim: float) -> None:
         rock = hsv(0.6, 0.18, rng.uniform(0.45, 0.65))
         canvas.poly([(x - wide / 2, horizon), (x, horizon - tall), (x + wide / 2, horizon)], rock, BACKGROUND)
         cap = tall * 0.35
-        canvas.poly([(x - wide * 0.175, horizon - tall + cap), (x, horizon - tall), (x + wide * 0.175, horizon - tall + cap)], (240, 243, 248), BACKGROUND)
+        canvas.poly(
+            [(x - wide * 0.175, horizon - tall + cap), (x, horizon - tall), (x + wide * 0.175, horizon - tall + cap)],
+            (240, 243, 248),
+            BACKGROUND,
+        )
 
 
 def _trees(canvas: Canvas, rng: Rng, horizon: float, dim: float) -> None:

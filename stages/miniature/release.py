@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     params, book = read(), Book("heldout")
     pipe = sampler.load(MADE / "diffusion", "float32")
-    clip = Clip(MADE / "scorer", [f"a photo of a {kind}" for kind in KINDS])
+    clip = Clip(MADE / "clip", [f"a photo of a {kind}" for kind in KINDS])
     figures = {
         "vae_psnr_db": psnr(AutoencoderKL.from_pretrained(MADE / "vae"), book),
         "scorer_on_renders": scored(clip, [(book.images[k], book.pages[k]["kind"]) for k in range(PAGES)]),
@@ -58,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/miniature.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
-    for shipped, made in (("diffusion", "diffusion"), ("clip", "scorer"), ("sam", "sam")):
-        shutil.rmtree(SHIPPED / shipped, ignore_errors=True)
-        shutil.copytree(MADE / made, SHIPPED / shipped)
+    for model in ("diffusion", "clip", "sam"):
+        shutil.rmtree(SHIPPED / model, ignore_errors=True)
+        shutil.copytree(MADE / model, SHIPPED / model)
 
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -73,7 +73,7 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 def psnr(vae: AutoencoderKL, book: Book) -> float:
     """Peak signal-to-noise ratio of reconstructed held-out pages, in dB over 8-bit values."""
     pixels = to_pixels(book.images[:PAGES].copy())
-    recon = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)  # type: ignore[union-attr]
+    recon = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)
     return round(float(10 * torch.log10(4 / (recon - pixels).square().mean())), 2)
 
 
@@ -92,10 +92,15 @@ def drawings(pipe: Any, params: Params) -> list[tuple[NDArray[np.uint8], str]]:
     for kind in tqdm(KINDS, desc="drawing", unit="class"):
         words = [SUBTYPES[kind][k % len(SUBTYPES[kind])] for k in range(PER_CLASS)]
         images = pipe(
-            [f"a photo of a {sub} {PLACES[rng.integers(len(PLACES))]}, color" for sub in words], negative_prompt=["grayscale"] * PER_CLASS,
-            generator=[torch.Generator().manual_seed(10**6 + k) for k in range(PER_CLASS)], num_inference_steps=settings.steps,
-            guidance_scale=settings.guidance, height=settings.height, width=settings.width, output_type="np",
-        ).images  # fmt: skip
+            [f"a photo of a {sub} {PLACES[rng.integers(len(PLACES))]}, color" for sub in words],
+            negative_prompt=["grayscale"] * PER_CLASS,
+            generator=[torch.Generator().manual_seed(10**6 + k) for k in range(PER_CLASS)],
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance,
+            height=settings.height,
+            width=settings.width,
+            output_type="np",
+        ).images
         made += [((image * 255).round().astype(np.uint8), kind) for image in images]
     return made
 
@@ -125,10 +130,15 @@ def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
         embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, [f"{row['kind']} {row['place']}, color"])
         with record(cross_attention(pipe.unet), embedding, mask, (16, 16), params.generate.branch) as attribution:
             image = redraw(
-                row["caption"], image=Image.fromarray(book.images[k]), strength=STRENGTH, negative_prompt="grayscale",
-                generator=torch.Generator().manual_seed(k), num_inference_steps=round(params.generate.steps / STRENGTH),
-                guidance_scale=params.generate.guidance, output_type="np",
-            ).images[0]  # fmt: skip
+                row["caption"],
+                image=Image.fromarray(book.images[k]),
+                strength=STRENGTH,
+                negative_prompt="grayscale",
+                generator=torch.Generator().manual_seed(k),
+                num_inference_steps=round(params.generate.steps / STRENGTH),
+                guidance_scale=params.generate.guidance,
+                output_type="np",
+            ).images[0]
         heat = sampler._resized(word_maps(attribution.maps(), [(1,)]), *image.shape[:2])[0]
         pixels = (image * 255).round().astype(np.uint8)
         seed = dense_crf(pixels, hard_seed(heat, refine.threshold), **refine.crf.model_dump())

@@ -18,7 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import SamConfig, SamImageProcessor, SamMaskDecoderConfig, SamModel, SamProcessor, SamPromptEncoderConfig, SamVisionConfig
+from transformers import (
+    SamConfig,
+    SamImageProcessor,
+    SamMaskDecoderConfig,
+    SamModel,
+    SamProcessor,
+    SamPromptEncoderConfig,
+    SamVisionConfig,
+)
 
 from stages.miniature.apprentice import train
 from stages.miniature.book import Book
@@ -33,12 +41,31 @@ MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 
 def build() -> SamModel:
     """ViT of width 96 over 16 x 16 patches of 4 pixels (windows of 8, two global layers), 64 x 64 mask logits."""
-    vision = SamVisionConfig(hidden_size=96, output_channels=64, num_hidden_layers=4, num_attention_heads=3, image_size=SIDE, patch_size=4,
-                             window_size=8, global_attn_indexes=[1, 3], mlp_ratio=4.0, num_pos_feats=32, mlp_dim=384)  # fmt: skip
-    prompt = SamPromptEncoderConfig(hidden_size=64, image_size=SIDE, patch_size=4, mask_input_channels=8, image_embedding_size=16)
+    vision = SamVisionConfig(
+        hidden_size=96,
+        output_channels=64,
+        num_hidden_layers=4,
+        num_attention_heads=3,
+        image_size=SIDE,
+        patch_size=4,
+        window_size=8,
+        global_attn_indexes=[1, 3],
+        mlp_ratio=4.0,
+        num_pos_feats=32,
+        mlp_dim=384,
+    )
+    prompt = SamPromptEncoderConfig(
+        hidden_size=64, image_size=SIDE, patch_size=4, mask_input_channels=8, image_embedding_size=16
+    )
     decoder = SamMaskDecoderConfig(hidden_size=64, mlp_dim=256, num_attention_heads=4, iou_head_hidden_dim=64)
     torch.manual_seed(0)
-    return SamModel(SamConfig(vision_config=vision.to_dict(), prompt_encoder_config=prompt.to_dict(), mask_decoder_config=decoder.to_dict()))
+    return SamModel(
+        SamConfig(
+            vision_config=vision.to_dict(),
+            prompt_encoder_config=prompt.to_dict(),
+            mask_decoder_config=decoder.to_dict(),
+        )
+    )
 
 
 def point_prompts(mask: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -105,8 +132,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     train(model, loss, title="sam", steps=STEPS, lr=LR, folder=WORK, average=0.995)
     model.save_pretrained(OUT)
     size = {"longest_edge": SIDE}
-    SamProcessor(SamImageProcessor(size=size, mask_size={"longest_edge": SIDE}, pad_size={"height": SIDE, "width": SIDE},
-                                   mask_pad_size={"height": SIDE, "width": SIDE}, image_mean=MEAN, image_std=STD)).save_pretrained(OUT)  # fmt: skip
+    SamProcessor(
+        SamImageProcessor(
+            size=size,
+            mask_size={"longest_edge": SIDE},
+            pad_size={"height": SIDE, "width": SIDE},
+            mask_pad_size={"height": SIDE, "width": SIDE},
+            image_mean=MEAN,
+            image_std=STD,
+        )
+    ).save_pretrained(OUT)
 
 
 if __name__ == "__main__":

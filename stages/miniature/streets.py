@@ -55,7 +55,9 @@ STYLES = {
 Domain = Literal["source", "target"]
 
 
-def street(index: int, seed: int, domain: Domain, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def street(
+    index: int, seed: int, domain: Domain, height: int, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Scene `index`: (image (H, W, 3) uint8 RGB, label (H, W) uint8 Cityscapes train ids, every pixel labelled)."""
     rng = np.random.default_rng((seed, index, 0 if domain == "source" else 1))
     style, canvas = STYLES[domain], Canvas(height, width)

@@ -68,9 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_table(folder / "scores.csv", Shards(folder).rows)
 
 
-def samples(
-    refiner: Refiner, generated: Shards, uids: Iterable[str], keys: dict[str, str]
-) -> Iterator[Sample]:
+def samples(refiner: Refiner, generated: Shards, uids: Iterable[str], keys: dict[str, str]) -> Iterator[Sample]:
     """The refined samples of `uids`, one after the other; one that `generate` rejected keeps that reason."""
     rejected = {row["uid"]: row.get("rejected", "") for row in generated.rows}
     for uid in uids:
@@ -103,9 +101,7 @@ def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def checked(params: Params, name: str) -> Refine:
     """The stage's section, once the class is known to be one of the user's."""
     if name not in params.classes:
-        raise GraftError(
-            f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there"
-        )
+        raise GraftError(f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there")
     return params.refine
 
 

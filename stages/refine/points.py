@@ -27,9 +27,7 @@ def cross(seed: NDArray[np.bool_]) -> Points:
         raise ValueError("an empty seed has no bounding box")
     x, y = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
     arm_x, arm_y = ARM_X * width, ARM_Y * height
-    points = np.array(
-        [(x, y), (x, y + arm_y), (x + arm_x, y), (x, y - arm_y), (x - arm_x, y)], dtype=np.float64
-    )
+    points = np.array([(x, y), (x, y + arm_y), (x + arm_x, y), (x, y - arm_y), (x - arm_x, y)], dtype=np.float64)
     return np.clip(points, 0.0, (width - 1.0, height - 1.0))
 
 

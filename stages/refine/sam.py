@@ -64,9 +64,9 @@ class Sam:
     @torch.inference_mode()
     def __call__(self, image: NDArray[np.uint8], points: Points) -> Candidates:
         """image: (H, W, 3) uint8 RGB; points: (n, 2) float64 (x, y), pixels of the image, all foreground."""
-        inputs = self.processor(
-            images=Image.fromarray(image), input_points=[points.tolist()], return_tensors="pt"
-        ).to(self.device)
+        inputs = self.processor(images=Image.fromarray(image), input_points=[points.tolist()], return_tensors="pt").to(
+            self.device
+        )
         outputs = self.model(
             pixel_values=inputs["pixel_values"], input_points=inputs["input_points"], multimask_output=True
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers.utils import logging
 
 from stages.labels import GraftError
 
@@ -29,6 +30,7 @@ def locate(source: str, param: str) -> Path:
 
 def load(kind: Any, folder: Path, **options: Any) -> Any:
     """`kind.from_pretrained(folder)` from local files; GraftError naming the folder when it does not fit."""
+    logging.disable_progress_bar()  # it would run across the stage's own
     try:
         return kind.from_pretrained(folder, local_files_only=True, **options)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

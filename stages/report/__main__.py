@@ -1,7 +1,8 @@
 """report: what the new classes gained, as a table, as plots and as one page to look at.
 
-in       params `classes`, `train.recipes`, `train.seeds`; metrics/evaluate/RECIPE-SEED.json, metrics/train/RECIPE-SEED.csv,
-         metrics/clean/CLASS.json, data/cleaned/CLASS.csv, data/refined/CLASS, data/scenes/val, data/evaluated/RECIPE-SEED
+in       params `classes`, `train.recipes`, `train.seeds`, data/scenes/val; of every CLASS data/refined/CLASS,
+         data/cleaned/CLASS.csv, metrics/clean/CLASS.json; of every recipe and seed data/evaluated/RECIPE-SEED,
+         metrics/evaluate/RECIPE-SEED.json, metrics/train/RECIPE-SEED.csv
 out      metrics/summary.json, metrics/{iou,confusion,curves}.csv for `dvc plots show`,
          data/report: index.html, CLASS.png, segmentations.png, iou.png, confusion.png
 command  python -m stages.report [--table]
@@ -41,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if only_table:
         show(load(METRICS / "summary.json", "python -m stages.report"), params.classes)
         return
-    cells = [(recipe, seed) for recipe in params.train.recipes for seed in params.train.seeds]
-    runs = {recipe: [read_run(recipe, seed, params) for seed in params.train.seeds] for recipe in params.train.recipes}
-    curves = [row for recipe, seed in cells for row in read_curve(recipe, seed)]
+    recipes: list[str] = [*params.train.recipes]
+    runs = {recipe: [read_run(recipe, seed, params) for seed in params.train.seeds] for recipe in recipes}
+    curves = [row for recipe in recipes for seed in params.train.seeds for row in read_curve(recipe, seed)]
     counts = {
         name: load(METRICS / "clean" / f"{name}.json", f"python -m stages.clean {name}") for name in params.classes
     }
@@ -126,7 +127,8 @@ def verdicts(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     again = f"run `python -m stages.clean {path.stem}` or `dvc repro`"
     if not path.is_file():
         raise GraftError(f"{path} is missing; {again}")
-    kept, rejected = [], {}
+    kept: list[str] = []
+    rejected: dict[str, list[str]] = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
             if not {"uid", "kept", "reason"} <= row.keys():
@@ -142,7 +144,7 @@ def candidate(refined: Shards, uid: str, reason: str) -> sheets.Candidate:
 
 
 def segmentation_sheet(params: Params) -> bytes:
-    """PNG of the validation images with the most pixels of each novel class: image, truth, every recipe's prediction."""
+    """PNG of the validation images richest in each novel class: image, truth, every recipe's prediction."""
     val, seed = Shards("data/scenes/val"), params.train.seeds[0]
     predicted = {recipe: Shards(f"data/evaluated/{recipe}-{seed}") for recipe in params.train.recipes}
     lines, used = [], set()

@@ -61,5 +61,5 @@ def _png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
     with matplotlib.style.context("default", after_reset=True):
         figure = Figure(figsize=size, dpi=110, layout="constrained")
         draw(figure)
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()

@@ -46,7 +46,7 @@ def outlined(image: Picture, mask: Plane) -> Picture:
     return result.astype(np.uint8)
 
 
-def on_checkerboard(image: Picture, mask: Plane, square: int = 8) -> Picture:
+def on_checkerboard(image: Picture, mask: Plane, square: int = 4) -> Picture:
     """The pixels of the mask on a grey checkerboard."""
     rows, columns = np.indices(mask.shape) // square
     board = np.where((rows + columns) % 2, 255, 205).astype(np.uint8)

@@ -100,7 +100,7 @@ def shares(seeds: Sequence[Run]) -> tuple[list[str], np.ndarray]:
     """Names of the classes that occur in truth or prediction, and (C, C) float64: where each class's pixels go.
 
     Rows are the truth, in percent of the class's pixels summed over seeds; a class that the truth lacks has zeros."""
-    matrix = np.sum([run["confusion"] for run in seeds], axis=0, dtype=np.float64)
+    matrix = np.array([run["confusion"] for run in seeds], dtype=np.float64).sum(axis=0)
     used = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
     matrix = matrix[np.ix_(used, used)]
     totals = matrix.sum(axis=1, keepdims=True)

@@ -44,9 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _write(split: Split, count: int, scenes: Scenes, code: str) -> None:
     size = (scenes.height, scenes.width)
-    wanted = {
-        f"{split}-{k:06d}": key(split=split, k=k, seed=scenes.seed, size=size, code=code) for k in range(count)
-    }
+    wanted = {f"{split}-{k:06d}": key(split=split, k=k, seed=scenes.seed, size=size, code=code) for k in range(count)}
 
     def make(uids: list[str]) -> Iterator[Sample]:
         for uid in uids:

@@ -17,6 +17,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from stages.generate.grammar import Grammar
+from stages.generate.sampler import Pipeline
 
 WORDS = "a photo of the passenger freight train station city box truck in on at bridge night color grayscale"
 LETTERS = "abcdefghijklmnopqrstuvwxyz,-"
@@ -36,11 +37,13 @@ def tokenizer() -> CLIPTokenizer:
             vocabulary.append(head)
     vocabulary = [*dict.fromkeys(vocabulary), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(
-        vocab={token: i for i, token in enumerate(vocabulary)}, merges=list(merges), model_max_length=32
+        vocab={token: i for i, token in enumerate(vocabulary)},
+        merges=list(merges),
+        model_max_length=32,
     )
 
 
-def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> StableDiffusionPipeline:
+def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> Pipeline:
     """A pipeline around a UNet of this shape; its image is 8 times the latent, as in Stable Diffusion."""
     torch.manual_seed(0)
     text = CLIPTextConfig(
@@ -53,21 +56,24 @@ def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> Stab
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
     )
-    return StableDiffusionPipeline(
+    pipe: Pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL(
             block_out_channels=(4, 4, 4, 4),
             down_block_types=("DownEncoderBlock2D",) * 4,
             up_block_types=("UpDecoderBlock2D",) * 4,
             norm_num_groups=2,
-        ).eval(),
-        text_encoder=CLIPTextModel(text).eval(),
+        ),
+        text_encoder=CLIPTextModel(text),
         tokenizer=words,
-        unet=UNet2DConditionModel(cross_attention_dim=16, norm_num_groups=4, **unet).eval(),
+        unet=UNet2DConditionModel(cross_attention_dim=16, norm_num_groups=4, **unet),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
+    for part in (pipe.vae, pipe.text_encoder, pipe.unet):
+        part.eval()
+    return pipe
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +93,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: CLIPTokenizer) ->
 
 
 @pytest.fixture(scope="session")
-def stable_diffusion(tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
+def stable_diffusion(tokenizer: CLIPTokenizer) -> Pipeline:
     """Stable Diffusion 1.x block for block (layers, 8 heads, PNDM without Runge-Kutta), 16 channels wide."""
     scheduler = PNDMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1

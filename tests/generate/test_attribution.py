@@ -42,8 +42,8 @@ def recorded(
 
 
 class States:
-    """What an independent evaluation of the maps needs: the input of every attn2 at every call, in the order of the calls,
-    and the height and width that the transformer around it was given."""
+    """What an independent evaluation of the maps needs: the input of every attn2 at every call, and the height and
+    width that the transformer around it was given."""
 
     def __init__(self, unet: torch.nn.Module) -> None:
         self.calls: list[tuple[str, Tensor, tuple[int, int]]] = []
@@ -51,10 +51,10 @@ class States:
         for name in cross_attention(unet):
             block = name.rsplit(".transformer_blocks", 1)[0]
 
-            def see(module, args, kwargs=None, block=block):  # type: ignore[no-untyped-def]
+            def see(module, args, kwargs=None, block=block):
                 sizes[block] = tuple(args[0].shape[2:])
 
-            def keep(module, args, name=name, block=block):  # type: ignore[no-untyped-def]
+            def keep(module, args, name=name, block=block):
                 self.calls.append((name, args[0].clone(), sizes[block]))
 
             unet.get_submodule(block).register_forward_pre_hook(see)
@@ -99,7 +99,8 @@ def test_without_guidance_the_only_rows_are_the_conditional_ones(model: Path) ->
     states = States(pipe.unet)
     _, maps, mask = recorded(pipe, ["a train", "a truck"], TEXTS[:2], guidance_scale=1.0)
     for row, text in enumerate(TEXTS[:2]):
-        torch.testing.assert_close(maps[row, mask[row]].double(), states.maps(pipe, text, [row], (8, 8)), rtol=1e-5, atol=0)
+        expected = states.maps(pipe, text, [row], (8, 8))
+        torch.testing.assert_close(maps[row, mask[row]].double(), expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("branch", ["uncond", "both"])
@@ -137,7 +138,7 @@ def test_stable_diffusion_adds_up_to_the_published_constants(
     """15 layers of 8 heads, and one PNDM call more than steps."""
     layers = cross_attention(stable_diffusion.unet)
     assert [layer.heads for layer in layers.values()] == [8] * 15
-    _, maps, _ = recorded(stable_diffusion, ["a train"], ["train"], num_inference_steps=steps)
+    _, maps, _ = recorded(stable_diffusion, ["a train"], ["train"], num_inference_steps=steps, guidance_scale=1.0)
     torch.testing.assert_close(maps.sum(1), torch.full((1, 8, 8), total), rtol=1e-5, atol=0)
 
 
@@ -172,9 +173,7 @@ def test_the_unconditional_map_does_not_see_the_prompt_at_the_first_step(pipe: P
     """It sees the negative prompt instead, which is what UCG's maps were made of."""
 
     def first(prompt: str, negative: str, branch: Branch) -> Tensor:
-        return recorded(
-            pipe, [prompt], ["train"], branch=branch, num_inference_steps=1, negative_prompt=[negative]
-        )[1]
+        return recorded(pipe, [prompt], ["train"], branch=branch, num_inference_steps=1, negative_prompt=[negative])[1]
 
     assert torch.equal(first("a train", "night", "uncond"), first("a truck", "night", "uncond"))
     assert not torch.equal(first("a train", "night", "uncond"), first("a train", "color", "uncond"))
@@ -211,7 +210,7 @@ def test_a_pixel_that_asks_for_a_token_shows_in_its_place() -> None:
     query = torch.tensor([0.0, 0.0, 2.0, 0.0, 0.0, 0.0]).reshape(1, 6, 1)
     attribution.add(query, torch.tensor([[[0.0], [1.0]]]), heads=1, scale=1.0)
     sure = 1 / (1 + np.exp(-2))
-    torch.testing.assert_close(attribution.maps()[0, 1], torch.tensor([[0.5, 0.5, sure], [0.5, 0.5, 0.5]]))
+    torch.testing.assert_close(attribution.maps()[0, 1], torch.tensor([[0.5, 0.5, sure], [0.5, 0.5, 0.5]]).float())
 
 
 def test_a_layer_of_no_scale_of_the_latent_is_an_error() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stages.params import Refine
 from stages.refine.points import MODES, cross
 
 
@@ -17,7 +20,7 @@ def boxed(side: int, top: int, bottom: int, left: int, right: int) -> NDArray[np
 
 
 def test_cross_at_512_has_the_published_arms() -> None:
-    """Rows 100..300, columns 50..151: centre x 100.5, y 200; arms of 25 px down and up, 50 px right and left."""
+    """Rows 100..300, columns 50..151: centre x 100.5, y 200; arms 25 px down and up, 50 px right and left."""
     expected = [(100.5, 200.0), (100.5, 225.0), (150.5, 200.0), (100.5, 175.0), (50.5, 200.0)]
     assert cross(boxed(512, 100, 300, 50, 151)).tolist() == [list(point) for point in expected]
 
@@ -36,7 +39,13 @@ def test_arms_scale_with_each_side() -> None:
 
 def test_points_are_clipped_to_the_image() -> None:
     assert cross(boxed(64, 0, 0, 0, 0)).tolist() == [[0, 0], [0, 3.125], [6.25, 0], [0, 0], [0, 0]]
-    assert cross(boxed(64, 63, 63, 63, 63)).tolist() == [[63, 63], [63, 63], [63, 63], [63, 59.875], [56.75, 63]]
+    assert cross(boxed(64, 63, 63, 63, 63)).tolist() == [
+        [63, 63],
+        [63, 63],
+        [63, 63],
+        [63, 59.875],
+        [56.75, 63],
+    ]
 
 
 def test_every_foreground_pixel_counts_not_only_the_largest_part() -> None:
@@ -59,4 +68,4 @@ def test_an_empty_seed_is_a_programming_error() -> None:
 
 
 def test_the_modes_are_those_of_the_params() -> None:
-    assert MODES == {"cross": cross}
+    assert set(MODES) == set(get_args(Refine.model_fields["points"].annotation))

@@ -1,4 +1,4 @@
-"""The SAM adapter: sizes from the folder, three masks at image size, the best by predicted IoU, always the same."""
+"""The SAM adapter: sizes from the folder, three masks at image size, the best by predicted IoU."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ def test_three_masks_lie_at_image_size_whatever_its_shape(sam_folder: Path, heig
 
 
 def test_masks_are_those_of_the_published_recipe(sam_folder: Path) -> None:
-    """Embeddings first, then the points, then the processor's own thresholding: as transformers documents it."""
+    """Embeddings first, then the points, then the processor's own thresholding, as transformers has it."""
     image = picture(48, 80)
     model, processor = SamModel.from_pretrained(sam_folder).eval(), SamProcessor.from_pretrained(sam_folder)
     inputs = processor(image, input_points=[POINTS.tolist()], return_tensors="pt")
     with torch.no_grad():
         embeddings = model.get_image_embeddings(inputs["pixel_values"])
         outputs = model(image_embeddings=embeddings, input_points=inputs["input_points"])
-    expected = processor.image_processor.post_process_masks(
+    published = processor.image_processor.post_process_masks(
         outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
-    )[0][0].numpy()
+    )
+    expected = published[0][0].numpy()
     candidates = Sam(sam_folder)(image, POINTS)
     assert np.array_equal(candidates.logits > 0, expected)
     assert np.array_equal(candidates.predicted_iou, outputs.iou_scores[0, 0].numpy())
@@ -72,7 +73,7 @@ def test_what_came_before_never_changes_a_result(sam_folder: Path) -> None:
 
 
 def test_points_are_x_then_y(sam_folder: Path) -> None:
-    """In an image wider than high, the last column's last pixel keeps its place; (y, x) would move another mask."""
+    """In an image wider than high, the last pixel keeps its place, and (y, x) is another point."""
     sam = Sam(sam_folder)
     inputs = sam.processor(picture(32, 64), input_points=[[[63.0, 31.0]]], return_tensors="pt")
     assert inputs["input_points"].tolist() == [[[[63.0, 31.0]]]]

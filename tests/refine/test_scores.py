@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -45,12 +46,21 @@ def speckled(density: float, seed: int) -> Mask:
     return np.random.default_rng(seed).random((48, 80)) < density
 
 
+BLOCKS = (
+    (0, 1, 0, 1), (5, 6, 5, 7), (5, 7, 5, 7), (9, 12, 3, 60), (20, 50, 10, 55), (0, 64, 20, 40), (0, 30, 0, 30),
+    (40, 64, 0, 64), (31, 33, 31, 33),
+)  # fmt: skip
+
+
 def zoo() -> dict[str, Mask]:
-    animals = {"empty": np.zeros((64, 64), bool), "full": np.ones((64, 64), bool), "odd": np.eye(9, dtype=bool)}
+    animals = {
+        "empty": np.zeros((64, 64), bool),
+        "full": np.ones((64, 64), bool),
+        "odd": np.eye(9, dtype=bool),
+    }
     animals |= {f"disc {r}": disc(r, 128) for r in (1, 2, 3, 5, 8, 13, 21, 34, 55)}
     animals |= {f"tipped disc {r}": tipped_disc(r, 128) for r in (2, 5, 20, 50)}
-    animals |= {f"block {b}": block(*b) for b in ((0, 1, 0, 1), (5, 6, 5, 7), (5, 7, 5, 7), (9, 12, 3, 60),
-                (20, 50, 10, 55), (0, 64, 20, 40), (0, 30, 0, 30), (40, 64, 0, 64), (31, 33, 31, 33))}  # fmt: skip
+    animals |= {f"block {b}": block(*b) for b in BLOCKS}
     animals |= {f"ragged {s} {a} {n}": ragged(s, a, n) for s in (1, 2, 4) for a in (1, 3, 6) for n in (0, 1)}
     animals |= {f"speckled {d} {n}": speckled(d, n) for d in (0.02, 0.2, 0.5, 0.8) for n in range(4)}
     animals["two parts"] = block(5, 25, 5, 25) | block(40, 60, 30, 60)
@@ -72,7 +82,7 @@ def published_contour(mask: Mask) -> NDArray[np.int32]:
     largest, vertices = -1.0, np.zeros((0, 2), np.int32)
     for contour in contours:
         if cv2.contourArea(contour) > largest:
-            largest, vertices = cv2.contourArea(contour), contour.reshape(-1, 2)
+            largest, vertices = cv2.contourArea(contour), contour.reshape(-1, 2).astype(np.int32)
     return vertices
 
 
@@ -98,7 +108,7 @@ def published_energy(mask: Mask) -> float:
         (ax, ay), (bx, by) = second - first, third - second
         cosine = (ax * bx + ay * by) / (math.hypot(ax, ay) * math.hypot(bx, by))
         angles.append(math.acos(min(1.0, max(-1.0, cosine))))
-    return sum(abs(after - before) for before, after in zip(angles, angles[1:], strict=False))
+    return sum(abs(after - before) for before, after in pairwise(angles))
 
 
 def published_lower_half(mask: Mask) -> float:
@@ -178,7 +188,7 @@ def test_golden_rectangle() -> None:
 
 
 def test_golden_speck_two_parts_and_empty() -> None:
-    """A 10 x 10 speck passes the published four; two parts can be rounder than a circle; empty fails smoothness."""
+    """A 10 x 10 speck passes the published four, two parts can be rounder than a circle, empty fails."""
     speck = scores.shape(block(100, 110, 100, 110, side=512))
     assert (speck["smoothness"], speck["energy"]) == (1.0, 0.0)
     two = scores.shape(disc(60) ^ np.roll(disc(60), 150, axis=1))

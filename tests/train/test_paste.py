@@ -158,7 +158,7 @@ def test_nearer_cutouts_hide_farther_ones():
     square = np.full((8, 8, 4), 255, np.uint8)
     transform = pasting({14: [square], 15: [square]}, max_instances=2, min_height=0.4, max_height=0.8)
     overlaps = 0
-    for draw in range(80):
+    for draw in range(250):
         label = run(transform, draw)[1]
         places = {k: np.argwhere(label == k) for k in (14, 15) if (label == k).any()}
         feet = {k: place[:, 0].max() for k, place in places.items()}

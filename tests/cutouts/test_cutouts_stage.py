@@ -1,0 +1,181 @@
+"""The stage: one bank per recipe from keep-lists and masks; an equal bank is equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+
+from stages.cutouts.__main__ import main
+from stages.samples import Sample, Shards, build, png_array, png_bytes
+
+ROOT = Path(__file__).parents[2]
+KEPT = {"bus": [0, 2, 3], "train": [1, 2], "truck": [0]}
+BUS_CSV, BUS_INDEX = "data/cleaned/bus.csv", "data/refined/bus/index.jsonl"
+TRAIN_IDS = {"bus": 15, "train": 16, "truck": 14}
+
+
+def picture(name: str, k: int) -> NDArray[np.uint8]:
+    return np.random.default_rng([len(name), ord(name[1]), k]).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+
+def outline(k: int) -> NDArray[np.bool_]:
+    """A plus, wider for higher k; nothing for k = 1 of no kept class."""
+    mask = np.zeros((24, 32), bool)
+    mask[10, 5 : 12 + 2 * k] = mask[6 : 15 + k, 8] = True
+    return mask
+
+
+def write_keep_list(folder: Path, name: str, kept: list[int]) -> None:
+    lines = [f"{name}-{k:06d},{int(k in kept)},{'' if k in kept else 'ragged'}\n" for k in range(4)]
+    (folder / f"data/cleaned/{name}.csv").write_text("uid,kept,reason\n" + "".join(lines))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A work folder with params, the refined samples of three classes and their keep-lists."""
+    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+    content |= {"classes": ["truck", "bus", "train"], "cutouts": {"seed": 0}}
+    with open(tmp_path / "params.yaml", "w") as file:
+        YAML(typ="safe", pure=True).dump(content, file)
+    (tmp_path / "data/cleaned").mkdir(parents=True)
+    for name, kept in KEPT.items():
+        refined = {f"{name}-{k:06d}": (picture(name, k), outline(k)) for k in range(4)}
+        build_refined(tmp_path, name, refined)
+        write_keep_list(tmp_path, name, kept)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def build_refined(folder: Path, name: str, refined: dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]) -> None:
+    def make(uids: list[str]) -> list[Sample]:
+        files = {uid: {"image.png": png_bytes(image), "mask.png": png_bytes(mask.astype(np.uint8) * 255)}
+                 for uid, (image, mask) in refined.items()}  # fmt: skip
+        return [Sample(uid, "k", {"reason": ""}, files[uid]) for uid in uids]
+
+    build(folder / "data/refined" / name, dict.fromkeys(refined, "k"), make, title=f"refine {name}")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def expected_uids() -> list[str]:
+    return sorted(f"{name}-{k:06d}" for name, kept in KEPT.items() for k in kept)
+
+
+def test_grafted_holds_exactly_the_kept_pixels_under_their_class(place: Path) -> None:
+    main(["grafted"])
+    shards = Shards("data/cutouts/grafted")
+    assert [row["uid"] for row in shards.rows] == expected_uids()
+    for row, files in shards:
+        name, k = row["uid"].split("-")[0], int(row["uid"].split("-")[1])
+        image, mask = picture(name, k), outline(k)
+        rgba = png_array(files["rgba.png"])
+        assert (row["class"], row["train_id"]) == (name, TRAIN_IDS[name])
+        assert (row["height"], row["width"], 4) == rgba.shape == (9 + k, 7 + 2 * k, 4)
+        assert set(np.unique(rgba[..., 3])) == {0, 255}
+        assert np.array_equal(rgba[rgba[..., 3] == 255][:, :3], image[mask])
+
+
+def test_baseline_is_an_empty_bank_that_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No refined sample or keep-list exists here: a moved threshold cannot change the baseline's bank."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    main(["baseline"])
+    assert contents(tmp_path / "data/cutouts/baseline") == {"index.jsonl": b""}
+
+
+def test_blobs_keep_area_image_and_class(place: Path) -> None:
+    main(["blobs"])
+    shards = Shards("data/cutouts/blobs")
+    assert [row["uid"] for row in shards.rows] == expected_uids()
+    same = 0
+    for row, files in shards:
+        name, k = row["uid"].split("-")[0], int(row["uid"].split("-")[1])
+        rgba, image = png_array(files["rgba.png"]), picture(name, k)
+        assert row["class"] == name
+        assert np.count_nonzero(rgba[..., 3]) == np.count_nonzero(outline(k))
+        same += rgba.shape[:2] == (9 + k, 7 + 2 * k)
+        colours = {tuple(colour) for colour in image.reshape(-1, 3).tolist()}
+        assert all(tuple(colour) in colours for colour in rgba[rgba[..., 3] == 255][:, :3].tolist())
+    assert same < len(shards)
+
+
+def test_shuffled_changes_labels_and_no_pixel(place: Path) -> None:
+    main(["grafted"])
+    main(["shuffled"])
+    grafted, shuffled = Shards("data/cutouts/grafted"), Shards("data/cutouts/shuffled")
+    for (own, files), (given, same) in zip(grafted, shuffled, strict=True):
+        assert own["uid"] == given["uid"] and files == same
+        assert own["class"] != given["class"]
+        assert given["train_id"] == TRAIN_IDS[given["class"]]
+    assert sorted(row["class"] for row in grafted.rows) == sorted(row["class"] for row in shuffled.rows)
+
+
+@pytest.mark.parametrize("recipe", ["baseline", "grafted", "blobs", "shuffled"])
+def test_a_repeated_run_leaves_equal_bytes(place: Path, capsys: pytest.CaptureFixture[str], recipe: str) -> None:
+    main([recipe])
+    once = contents(place / "data/cutouts")
+    main([recipe])
+    assert "made 0" in capsys.readouterr().out
+    assert contents(place / "data/cutouts") == once
+
+
+def test_an_equal_keep_list_with_other_reasons_leaves_equal_bytes(place: Path) -> None:
+    main(["grafted"])
+    once = contents(place / "data/cutouts")
+    path = place / "data/cleaned/bus.csv"
+    path.write_text(path.read_text().replace("ragged", "large"))
+    main(["grafted"])
+    assert contents(place / "data/cutouts") == once
+
+
+def test_a_newly_kept_sample_is_made_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["grafted"])
+    write_keep_list(place, "truck", [0, 3])
+    main(["grafted"])
+    assert "cutouts grafted: kept 6, made 1" in capsys.readouterr().out
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "recipe": (
+        lambda _: None,
+        "graft",
+        "there is no recipe 'graft'; it is one of baseline, grafted, blobs, ",
+    ),
+    "no keep-list": (lambda place: (place / BUS_CSV).unlink(), "grafted", f"{BUS_CSV} is missing; run"),
+    "no column": (
+        lambda place: (place / BUS_CSV).write_text("uid\n"),
+        "blobs",
+        "has no columns uid and kept",
+    ),
+    "no index": (lambda place: (place / BUS_INDEX).unlink(), "grafted", BUS_INDEX),
+    "gone": (
+        lambda place: build_refined(place, "bus", {}),
+        "grafted",
+        "keeps bus-000000, which data/refined/bus",
+    ),
+}
+
+
+@pytest.mark.parametrize(("break_it", "recipe", "sentence"), BROKEN.values(), ids=BROKEN)
+def test_bad_input_is_one_sentence(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    break_it: Callable[[Path], object],
+    recipe: str,
+    sentence: str,
+) -> None:
+    break_it(place)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([recipe])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and sentence in error and error.count("\n") == 1
+    assert not (place / "data/cutouts").exists()

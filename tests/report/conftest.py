@@ -1,0 +1,113 @@
+"""A finished line of two recipes, two seeds and two novel classes, with 16 x 32 images: everything report reads."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from stages.evaluate.confusion import confusion, scores
+from stages.labels import CITYSCAPES
+from stages.samples import Sample, build, png_bytes
+
+ROOT = Path(__file__).parents[2]
+ROAD, SKY, BUS, TRUCK = (CITYSCAPES.id(name) for name in ("road", "sky", "bus", "truck"))
+NOVEL = ["truck", "bus"]
+
+
+def store(folder: Path, samples: Mapping[str, Mapping[str, bytes]], rows: Mapping[str, dict] | None = None) -> None:
+    made = [Sample(uid, "k", dict((rows or {}).get(uid, {})), dict(files)) for uid, files in samples.items()]
+    build(folder, dict.fromkeys(samples, "k"), lambda uids: made, title=folder.name)
+
+
+def truth(number: int) -> np.ndarray:
+    """Sky above road; a bus in images 0 and 1, a truck in image 2, both bigger with the number; nothing in 3."""
+    label = np.full((16, 32), SKY, np.uint8)
+    label[8:] = ROAD
+    if number < 3:
+        label[4 : 9 + number, 4:16] = (BUS, BUS, TRUCK)[number]
+    label[:, 31] = 255
+    return label
+
+
+def prediction(number: int, recipe: str, seed: int) -> np.ndarray:
+    """grafted is right but for a column that grows with the seed; baseline takes vehicles for road."""
+    label = truth(number)
+    label[:, 31] = SKY
+    if recipe == "baseline":
+        label[np.isin(label, (BUS, TRUCK))] = ROAD
+    label[:, : seed + 1] = ROAD
+    return label
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    params = YAML().load((ROOT / "params.yaml").read_text())
+    params["classes"] = NOVEL
+    params["train"]["recipes"], params["train"]["seeds"] = ["baseline", "grafted"], [0, 1]
+    with open("params.yaml", "w") as file:
+        YAML().dump(params, file)
+    write_scenes()
+    for name in NOVEL:
+        write_candidates(name)
+    for recipe in ("baseline", "grafted"):
+        for seed in (0, 1):
+            write_run(recipe, seed)
+    return tmp_path
+
+
+def write_scenes() -> None:
+    images = {f"val-{k}": {"image.png": picture(k, 16, 32), "label.png": png_bytes(truth(k))} for k in range(4)}
+    rows = {}
+    for k in range(4):
+        ids, counts = np.unique(truth(k), return_counts=True)
+        rows[f"val-{k}"] = {"pixels": {str(i): int(n) for i, n in zip(ids, counts, strict=True)}}
+    store(Path("data/scenes/val"), images, rows)
+
+
+def picture(seed: int, *size: int) -> bytes:
+    return png_bytes(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
+def write_candidates(name: str) -> None:
+    """Twelve samples; number 0 was rejected before it had a mask, 1 and 2 by the cleaner."""
+    reasons = {0: "black", 1: "large", 2: "large"}
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:12, 2:14] = 255
+    samples = {}
+    for k in range(12):
+        planes = {"mask.png": png_bytes(mask * (k > 0)), "seed.png": png_bytes(mask.T.copy() * (k > 0))}
+        attribution = np.full((16, 16), 20 * k, np.uint8)
+        samples[f"{name}-{k:06d}"] = {
+            "image.png": picture(k, 16, 16),
+            "attribution.png": png_bytes(attribution),
+            **planes,
+        }
+    store(Path("data/refined") / name, samples)
+    Path("data/cleaned").mkdir(exist_ok=True)
+    with open(f"data/cleaned/{name}.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["uid", "kept", "reason"])
+        writer.writerows([uid, int(k not in reasons), reasons.get(k, "")] for k, uid in enumerate(samples))
+    Path("metrics/clean").mkdir(parents=True, exist_ok=True)
+    counts = {"samples": 12, "kept": 9, "rejected": {"large": 2, "low": 0, "black": 1}, "alone": {"large": 2, "low": 4}}
+    Path(f"metrics/clean/{name}.json").write_text(json.dumps(counts))
+
+
+def write_run(recipe: str, seed: int) -> None:
+    predicted = {f"val-{k}": {"prediction.png": png_bytes(prediction(k, recipe, seed))} for k in range(4)}
+    store(Path(f"data/evaluated/{recipe}-{seed}"), predicted)
+    matrix = np.sum([confusion(truth(k), prediction(k, recipe, seed), 19) for k in range(4)], axis=0)
+    result = {"recipe": recipe, "seed": seed, "classes": list(CITYSCAPES.names), "novel": NOVEL}
+    result |= {"confusion": matrix.tolist()} | scores(matrix, CITYSCAPES.names, NOVEL)
+    for folder in ("metrics/evaluate", "metrics/train"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(f"metrics/evaluate/{recipe}-{seed}.json").write_text(json.dumps(result))
+    curve = "".join(f"{k},{1 / (k + 1):.6g},{seed}\n" for k in range(500))
+    Path(f"metrics/train/{recipe}-{seed}.csv").write_text("iter,loss,mix.quality\n" + curve)

@@ -1,0 +1,131 @@
+"""The stage as a user runs it: what it writes, what it refuses, that equal inputs give equal bytes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.report.__main__ import main
+
+OUTPUTS = ["summary.json", "iou.csv", "confusion.csv", "curves.csv"]
+
+
+def outputs() -> dict[str, bytes]:
+    files = [Path("metrics") / name for name in OUTPUTS] + sorted(Path("data/report").iterdir())
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_the_whole_report(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    result = json.loads(Path("metrics/summary.json").read_text())
+    assert list(result) == ["baseline", "grafted"]
+    assert result["baseline"]["novel_mIoU"] == {"mean": 0.0, "std": 0.0}
+    assert result["grafted"]["IoU"]["bus"] == {"mean": 100.0, "std": 0.0}
+    assert result["grafted"]["IoU"]["fence"] is None
+    # sky: of 4 * 8 * 31 pixels, less 148 of vehicles ... a column of 8 rows per image is lost to road, two with seed 1
+    sky = 4 * 8 * 31 - (3 * 4 * 12)
+    assert result["grafted"]["IoU"]["sky"]["mean"] == round((100 * (sky - 32) / sky + 100 * (sky - 64) / sky) / 2, 2)
+    printed = capsys.readouterr().out
+    assert re.search(r"bus \(novel\) +0.00 ± 0.00 +100.00 ± 0.00 +\+100.00", printed)
+    assert "data/report/index.html" in printed
+    with open("metrics/curves.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["recipe", "seed", "iter", "loss", "mix.quality"]
+    assert {(row["recipe"], row["seed"]) for row in rows} == {(r, s) for r in ("baseline", "grafted") for s in "01"}
+
+
+def test_the_page_links_to_files_that_exist_and_tells_the_counts(line: Path) -> None:
+    main([])
+    html = Path("data/report/index.html").read_text()
+    links = re.findall(r'src="([^"]+)"', html)
+    assert sorted(links) == sorted(path.name for path in Path("data/report").glob("*.png"))
+    assert {"truck.png", "bus.png", "segmentations.png", "iou.png", "confusion.png"} == set(links)
+    assert "<td>bus</td><td>12</td><td>9</td><td>2 (2)</td><td>0 (4)</td><td>1</td>" in html.replace("\n", "")
+    assert "http" not in html and "wall" in html
+
+
+def test_the_same_inputs_give_the_same_bytes(line: Path) -> None:
+    main([])
+    first = outputs()
+    shutil.rmtree("data/report")
+    main([])
+    assert outputs() == first
+
+
+def test_the_table_comes_from_the_summary_alone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    printed = capsys.readouterr().out
+    for folder in ("data", "metrics/evaluate", "metrics/train", "metrics/clean"):
+        shutil.rmtree(folder)
+    main(["--table"])
+    assert capsys.readouterr().out == printed
+    assert not Path("data").exists()
+
+
+def test_leftovers_of_removed_seeds_recipes_and_classes_are_ignored(line: Path) -> None:
+    main([])
+    clean = outputs()
+    Path("metrics/evaluate/grafted-7.json").write_text("{}")
+    Path("metrics/train/blobs-0.csv").write_text("nonsense")
+    Path("metrics/clean/train.json").write_text("nonsense")
+    Path("data/report/train.png").write_bytes(b"of another day")
+    main([])
+    assert outputs() == clean
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("metrics/evaluate/grafted-1.json", "python -m stages.evaluate grafted 1"),
+        ("metrics/train/baseline-0.csv", "python -m stages.train baseline 0"),
+        ("metrics/clean/bus.json", "python -m stages.clean bus"),
+        ("data/cleaned/truck.csv", "python -m stages.clean truck"),
+        ("data/refined/bus/index.jsonl", "dvc repro"),
+        ("data/evaluated/grafted-0/index.jsonl", "dvc repro"),
+    ],
+)
+def test_a_missing_input_is_one_sentence_and_leaves_the_old_report(
+    line: Path, capsys: pytest.CaptureFixture[str], path: str, command: str
+) -> None:
+    main([])
+    before = outputs()
+    Path(path).unlink()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert error.startswith(f"error: {path} is missing; ") and command in error and error.count("\n") == 1
+    assert outputs() == before
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"novel": ["train"]}'])
+def test_a_broken_or_stale_evaluation_is_one_sentence(
+    line: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    Path("metrics/evaluate/grafted-0.json").write_text(content)
+    with pytest.raises(SystemExit):
+        main([])
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"error: metrics/evaluate/grafted-0.json .*`python -m stages.evaluate grafted 0`.*\n", error)
+
+
+def test_an_evaluation_of_other_classes_is_refused(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("metrics/evaluate/baseline-1.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"novel": ["truck", "bus", "train"]}))
+    with pytest.raises(SystemExit):
+        main([])
+    assert f"error: {path} was not made for the classes truck, bus; run" in capsys.readouterr().err
+
+
+def test_the_table_without_a_summary_is_one_sentence(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--table"])
+    assert capsys.readouterr().err == (
+        "error: metrics/summary.json is missing; run `python -m stages.report` or `dvc repro`\n"
+    )

@@ -1,0 +1,73 @@
+"""The learning rate against the published one, the optimiser's groups, the teacher's average."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.optim import LinearLR, PolyLR
+from torch import nn
+
+from stages.labels import GraftError
+from stages.train.hooks import LossCurve, ema_decay, ema_update
+from stages.train.optimisation import adamw, learning_rate
+
+SCHEDULERS = {"LinearLR": LinearLR, "PolyLR": PolyLR}
+
+
+def multipliers(warmup: int, iterations: int, at: list[int]) -> list[float]:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedulers = []
+    for config in learning_rate(warmup, iterations):
+        options = {name: value for name, value in config.items() if name != "type"}
+        schedulers.append(SCHEDULERS[config["type"]](optimizer, **options))
+    rates = []
+    for _ in range(max(at) + 1):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return [rates[iteration] for iteration in at]
+
+
+def test_learning_rate_is_that_of_the_published_methods():
+    """The values of mmcv 1.x (DAFormer); mmseg's SegFormer recipe has 1.0 at 1500 and 0.779 at 10000."""
+    rates = multipliers(1500, 40000, [0, 100, 1500, 10000, 20000])
+    assert rates == pytest.approx([1e-6, 0.06650, 0.96250, 0.75, 0.5], abs=1e-6)
+
+
+def test_learning_rate_without_warmup_only_decays():
+    assert multipliers(0, 10, [0, 5, 9]) == pytest.approx([1.0, 0.5, 0.1])
+
+
+def test_norms_and_biases_do_not_decay():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    groups = adamw(model, 0.1, 0.01).optimizer.param_groups
+    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.01), (3, 0.0)]
+
+
+def test_ema_decay_is_0_at_first_and_bounded_by_ema():
+    assert [ema_decay(t, 0.99) for t in (0, 1, 3, 98, 99, 5000)] == [0, 0.5, 0.75, 1 - 1 / 99, 0.99, 0.99]
+
+
+def test_the_teacher_starts_as_a_copy_and_follows():
+    teacher, student = nn.Parameter(torch.tensor([8.0])), nn.Parameter(torch.tensor([1.1]))
+    ema_update([teacher], [student], ema_decay(0, 0.99))
+    assert torch.equal(teacher, student)  # exactly
+    student.data.fill_(0.1)
+    ema_update([teacher], [student], ema_decay(3, 0.99))
+    assert teacher.item() == pytest.approx(0.75 * 1.1 + 0.25 * 0.1)
+    assert teacher.grad is None
+
+
+class Run:
+    """What LossCurve asks of a runner."""
+
+    iter, max_iters = 7, 10
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence(value):
+    hook = LossCurve()
+    hook.before_train(Run)
+    with pytest.raises(GraftError, match=r"iteration 7 .* train\.lr"):
+        hook.after_train_iter(Run, 0, None, {"loss": torch.tensor(value)})

@@ -1,0 +1,199 @@
+"""Whole trainings, a second or two each, on a tiny world: determinism, resuming, no target labels, errors."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import edit_params, write_scenes
+from stages import segmenter
+from stages.samples import Shards
+from stages.train.__main__ import main
+from stages.train.dataset import Flip, SourceTarget
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def root(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(world)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield world
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def outputs(recipe: str = "grafted", seed: int = 0) -> tuple[bytes, bytes]:
+    weights, curve = (f"models/segmenters/{recipe}-{seed}.safetensors", f"metrics/train/{recipe}-{seed}.csv")
+    return Path(weights).read_bytes(), Path(curve).read_bytes()
+
+
+def fails(capsys: pytest.CaptureFixture, *argv: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    return message
+
+
+def test_two_trainings_give_the_same_bytes_and_leave_nothing_else(root: Path):
+    main(["grafted", "0"])
+    first = outputs()
+    main(["grafted", "0"])
+    assert outputs() == first
+    rows = list(csv.DictReader(first[1].decode().splitlines()))
+    assert [row["iter"] for row in rows] == ["0", "1", "2", "3"]
+    assert {"loss", "source.loss", "mix.loss", "mix.quality"} <= rows[0].keys()
+    assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["source.loss"]) + float(rows[0]["mix.loss"]), rel=1e-4)
+    assert not list(root.glob("data/.work/*"))
+    assert {path.name for path in root.iterdir()} == {"data", "metrics", "models", "params.yaml"}
+
+
+def test_seed_and_bank_each_change_the_weights():
+    main(["grafted", "0"])
+    main(["grafted", "1"])
+    main(["baseline", "0"])
+    assert len({outputs("grafted")[0], outputs("grafted", 1)[0], outputs("baseline")[0]}) == 3
+
+
+def test_the_saved_student_loads_and_is_no_copy_of_the_start():
+    main(["baseline", "0"])
+    model, names = segmenter.load("models/segmenters/baseline-0.safetensors")
+    assert len(names) == 19
+    assert not model.training
+    assert not any(key.startswith(("student", "teacher")) for key in model.state_dict())
+
+
+def test_segformer_trains_too(root: Path):
+    edit_params(root, lambda params: params["train"].update(model="segformer", iterations=2))
+    main(["grafted", "0"])
+    first = outputs()
+    main(["grafted", "0"])
+    assert outputs() == first
+
+
+def killed(argv: list[str], interval: int) -> None:
+    """Start a training in a process of its own and kill it as soon as it has left a checkpoint."""
+    code = f"import stages.train.__main__ as t; t.CHECKPOINT_INTERVAL = {interval}; t.main({argv})"
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+    with open("log", "w") as log, subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=log) as run:
+        while run.poll() is None and not list(Path("data/.work").glob("*/*/checkpoint.pth")):
+            time.sleep(0.005)
+        run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL, Path("log").read_text()
+
+
+@pytest.mark.parametrize("name", ["unet", "segformer"])  # segformer drops out: its random state must come back too
+def test_a_killed_run_goes_on_to_the_same_bytes(root: Path, name: str, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(model=name, iterations=40, warmup=10))
+    killed(["grafted", "0"], interval=5)
+    assert not Path("models").exists()
+    main(["grafted", "0"])
+    resumed = outputs()
+    assert "0/40" not in capsys.readouterr().err  # it did not begin anew
+    main(["grafted", "0"])
+    assert outputs() == resumed
+
+
+def test_a_run_with_other_params_does_not_go_on_from_the_killed_one(root: Path):
+    edit_params(root, lambda params: params["train"].update(iterations=40))
+    killed(["grafted", "0"], interval=5)
+    edit_params(root, lambda params: params["train"].update(iterations=4))
+    main(["grafted", "0"])
+    after_kill = outputs()
+    main(["grafted", "0"])
+    assert outputs() == after_kill
+    assert len(after_kill[1].splitlines()) == 1 + 4
+
+
+def test_target_labels_cannot_reach_the_loss(root: Path):
+    """Target shards hold no label; and one that lies there all the same changes no bit."""
+    assert all(set(files) == {"image.png"} for _, files in Shards("data/scenes/target"))
+    main(["baseline", "0"])
+    without = outputs("baseline")
+    write_scenes(root, "target", 5, labelled=True)
+    pair = dataset()[0]["data_samples"]
+    assert "gt_sem_seg" in pair["source"]
+    assert "gt_sem_seg" not in pair["target"]
+    main(["baseline", "0"])
+    assert outputs("baseline")[0] == without[0]
+
+
+def dataset(seed: int = 0, flip: float = 0.5) -> SourceTarget:
+    sides = Shards("data/scenes/source"), Shards("data/scenes/target")
+    return SourceTarget(*sides, draws=60, seed=seed, source_pipeline=[Flip(flip)], target_pipeline=[Flip(flip)])
+
+
+def test_every_pass_shows_every_image_once_in_a_new_order():
+    uids = [dataset()[draw]["data_samples"]["source"].uid for draw in range(18)]
+    passes = [uids[0:6], uids[6:12], uids[12:18]]
+    assert all(len(set(one)) == 6 for one in passes)
+    assert len({tuple(one) for one in passes}) > 1
+    assert uids != [dataset(seed=1)[draw]["data_samples"]["source"].uid for draw in range(18)]
+
+
+def test_a_draw_is_the_same_in_whatever_order_it_is_asked_for():
+    first, again = [dataset()[draw] for draw in (4, 9)], [dataset()[draw] for draw in (9, 4)]
+    for one, other in zip(first, reversed(again), strict=True):
+        for side in ("source", "target"):
+            assert torch.equal(one["inputs"][side], other["inputs"][side])
+
+
+def test_flipping_keeps_image_and_label_together():
+    for draw in range(4):
+        plain, mirrored = dataset(flip=0)[draw], dataset(flip=1)[draw]
+        assert torch.equal(plain["inputs"]["source"].flip(2), mirrored["inputs"]["source"])
+        labels = [pair["data_samples"]["source"].gt_sem_seg.data for pair in (plain, mirrored)]
+        assert torch.equal(labels[0].flip(2), labels[1])
+
+
+def test_errors_are_sentences(root: Path, capsys: pytest.CaptureFixture):
+    assert "data/cutouts/nope/index.jsonl" in fails(capsys, "nope", "0")
+    assert "seed" in fails(capsys, "grafted", "-1")
+    write_scenes(root, "target", 0, labelled=False)
+    assert "data/scenes/target holds no image" in fails(capsys, "grafted", "0")
+
+
+def test_a_loss_that_explodes_is_a_sentence(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(lr=1e30, warmup=0, iterations=6))
+    assert "train.lr" in fails(capsys, "grafted", "0")
+    assert not Path("models").exists()
+
+
+def test_segmenter_files(tmp_path: Path):
+    torch.manual_seed(0)
+    names = [f"class {k}" for k in range(5)]
+    model = segmenter.build("unet", 5)
+    segmenter.save(model, tmp_path / "a.safetensors", "unet", names)
+    segmenter.save(model, tmp_path / "b.safetensors", "unet", names)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    loaded, classes = segmenter.load(tmp_path / "a.safetensors")
+    assert classes == tuple(names)
+    for key, value in load_file(tmp_path / "a.safetensors").items():
+        assert torch.equal(value, model.state_dict()[key])
+        assert torch.equal(value, loaded.state_dict()[key])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "foreign", "other classes"])
+def test_a_bad_segmenter_file_is_a_sentence(tmp_path: Path, damage: str):
+    path = tmp_path / "a.safetensors"
+    names = [f"class {k}" for k in range(5)]
+    segmenter.save(segmenter.build("unet", 5), path, "unet", names[:4] if damage == "other classes" else names)
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage != "other classes":
+        path.write_bytes({"cut": content[:-100], "empty": b"", "foreign": b"no tensors" * 100}[damage])
+    with pytest.raises(segmenter.GraftError, match=r"a\.safetensors.*stages\.train"):
+        segmenter.load(path)
