@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +18,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from stages.keys import code_version, file_hash, key
 from stages.params import GraftError
 
+WORK = Path("data/miniature/work")
 Loss = Callable[[int, np.random.Generator, torch.Generator], Tensor]
 EVERY = 200  # steps between checkpoints
+
+
+def work_folder(name: str, *inputs: Path) -> Path:
+    """Where a training keeps its checkpoint: one folder per code and inputs, so that none resumes another."""
+    version = key(code=code_version("stages.miniature"), inputs=[file_hash(path) for path in inputs])
+    for other in set((WORK / name).glob("*")) - {WORK / name / version}:
+        shutil.rmtree(other) if other.is_dir() else other.unlink()
+    return WORK / name / version
 
 
 def train(

@@ -21,13 +21,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
-from stages.miniature.apprentice import train
-from stages.miniature.book import Book
+from stages.miniature.apprentice import train, work_folder
+from stages.miniature.book import FOLDER, Book
 from stages.miniature.picturebook import SIDE
 from stages.miniature.words import OUT as WORDS
 from stages.params import command
 
-OUT, WORK = Path("data/miniature/models/clip"), Path("data/miniature/work/clip")
+OUT = Path("data/miniature/models/clip")
 STEPS, BATCH, LR = 3000, 64, 1e-3
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 GREY = 128  # the ground a cutout lies on when it is judged
@@ -106,7 +106,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         out = model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask, pixel_values=pixels)
         return contrastive(out.image_embeds, out.text_embeds, captions, model.logit_scale)
 
-    train(model, loss, title="clip", steps=STEPS, lr=LR, folder=WORK, average=0.995)
+    train(
+        model,
+        loss,
+        title="clip",
+        steps=STEPS,
+        lr=LR,
+        folder=work_folder("clip", FOLDER / "train", WORDS),
+        average=0.995,
+    )
     model.save_pretrained(OUT)
     words.save_pretrained(OUT)
     size = {"height": SIDE, "width": SIDE}

@@ -18,14 +18,14 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 
-from stages.miniature.apprentice import train
-from stages.miniature.book import Book
+from stages.miniature.apprentice import train, work_folder
+from stages.miniature.book import FOLDER, Book
 from stages.miniature.vae import OUT as VAE
 from stages.miniature.words import LENGTH, denoising, encode_book, schedule
 from stages.miniature.words import OUT as WORDS
 from stages.params import command
 
-OUT, WORK = Path("data/miniature/models/diffusion"), Path("data/miniature/work/diffusion")
+OUT = Path("data/miniature/models/diffusion")
 STEPS, LR = 3600, 1e-3
 
 
@@ -58,7 +58,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     unet = UNet2DConditionModel.from_pretrained(WORDS / "unet").to(memory_format=torch.channels_last)
     loss = denoising(unet, TextTable(encoder, tokenizer), encode_book(book, vae), book)
-    train(unet, loss, title="diffusion", steps=STEPS, lr=LR, folder=WORK, average=0.998)
+    train(
+        unet,
+        loss,
+        title="diffusion",
+        steps=STEPS,
+        lr=LR,
+        folder=work_folder("diffusion", FOLDER / "train", VAE, WORDS),
+        average=0.998,
+    )
     StableDiffusionPipeline(
         vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=schedule(), safety_checker=None,
         feature_extractor=CLIPImageProcessor(), requires_safety_checker=False,

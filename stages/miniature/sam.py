@@ -28,14 +28,14 @@ from transformers import (
     SamVisionConfig,
 )
 
-from stages.miniature.apprentice import train
-from stages.miniature.book import Book
+from stages.miniature.apprentice import train, work_folder
+from stages.miniature.book import FOLDER, Book
 from stages.miniature.picturebook import SIDE
 from stages.miniature.vae import to_pixels
 from stages.params import command
 
-OUT, WORK = Path("data/miniature/models/sam"), Path("data/miniature/work/sam")
-STEPS, BATCH, LR = 3000, 16, 8e-4
+OUT = Path("data/miniature/models/sam")
+STEPS, BATCH, LR = 5000, 16, 8e-4
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 
 
@@ -93,7 +93,7 @@ def box_prompt(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def mask_losses(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Per candidate: 20 x focal + dice, and the true IoU. logits (B, 3, H, W), truth (B, 1, H, W) 0/1 -> (B, 3) each."""
+    """20 x focal + dice, and the true IoU, each (B, 3). logits (B, 3, H, W), truth (B, 1, H, W) 0/1."""
     p = logits.sigmoid()
     truth = truth.expand_as(logits)
     ce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         best = quality.min(1).values
         return best.mean() + 0.02 * quality.mean() + F.mse_loss(out.iou_scores[:, 0], iou.detach())
 
-    train(model, loss, title="sam", steps=STEPS, lr=LR, folder=WORK, average=0.995)
+    train(model, loss, title="sam", steps=STEPS, lr=LR, folder=work_folder("sam", FOLDER / "train"), average=0.995)
     model.save_pretrained(OUT)
     size = {"longest_edge": SIDE}
     SamProcessor(

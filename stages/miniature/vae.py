@@ -19,11 +19,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.miniature.apprentice import train
-from stages.miniature.book import Book
+from stages.miniature.apprentice import train, work_folder
+from stages.miniature.book import FOLDER, Book
 from stages.params import command
 
-OUT, WORK = Path("data/miniature/models/vae"), Path("data/miniature/work/vae")
+OUT = Path("data/miniature/models/vae")
 STEPS, BATCH, LR = 2400, 16, 2e-3
 KL = 1e-7
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recon = model.decode(posterior.sample(generator=noise)).sample
         return F.l1_loss(recon, pixels) + F.mse_loss(recon, pixels) + KL * posterior.kl().mean()
 
-    train(model, loss, title="vae", steps=STEPS, lr=LR, folder=WORK, average=0.995)
+    train(model, loss, title="vae", steps=STEPS, lr=LR, folder=work_folder("vae", FOLDER / "train"), average=0.995)
     model.register_to_config(scaling_factor=latent_scale(model, book.images[:1000]))
     model.save_pretrained(OUT)
 

@@ -29,13 +29,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from stages.miniature.apprentice import Loss, train
-from stages.miniature.book import Book
+from stages.miniature.apprentice import Loss, train, work_folder
+from stages.miniature.book import FOLDER, Book
 from stages.miniature.vae import OUT as VAE
 from stages.miniature.vae import to_pixels
 from stages.params import command
 
-OUT, WORK = Path("data/miniature/models/words"), Path("data/miniature/work/words")
+OUT = Path("data/miniature/models/words")
 STEPS, BATCH, LR = 1200, 32, 1e-3
 DROP = 0.10  # share of texts replaced by "", for classifier-free guidance
 LENGTH = 20  # tokens of a text, start and end included: the longest caption has 16
@@ -153,7 +153,7 @@ def denoising(model: UNet2DConditionModel, speak: Speak, latents: Tensor, book: 
 def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     book = Book("train")
-    words = tokenizer(WORK, [row["caption"] for row in book.pages] + MORE_WORDS)
+    words = tokenizer(OUT / "tokenizer", [row["caption"] for row in book.pages] + MORE_WORDS)
     torch.manual_seed(0)
     encoder, model = text_encoder(words), unet().to(memory_format=torch.channels_last)
 
@@ -163,7 +163,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     latents = encode_book(book, AutoencoderKL.from_pretrained(VAE).eval())
     both = nn.ModuleDict({"encoder": encoder, "unet": model})
-    train(both, denoising(model, speak, latents, book), title="words", steps=STEPS, lr=LR, folder=WORK, average=0.99)
+    train(
+        both,
+        denoising(model, speak, latents, book),
+        title="words",
+        steps=STEPS,
+        lr=LR,
+        folder=work_folder("words", FOLDER / "train", VAE),
+        average=0.99,
+    )
     encoder.save_pretrained(OUT / "text_encoder")
     words.save_pretrained(OUT / "tokenizer")
     model.save_pretrained(OUT / "unet")

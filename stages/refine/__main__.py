@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sam, clip = locate(params.sam, "refine.sam"), locate(params.clip, "refine.clip")
     made_by = key(
         params=params.model_dump(exclude={"sam", "clip"}), sam=file_hash(sam), clip=file_hash(clip),
-        texts=texts(name), code=code_version(stages.refine), versions=[version(name) for name in PACKAGES],
+        texts=texts(name), code=code_version(stages.refine), versions=[version(package) for package in PACKAGES],
     )  # fmt: skip
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 

@@ -57,8 +57,8 @@ class Sam:
         sizes = {image_processor.size["longest_edge"], *dict(image_processor.pad_size).values()} - {None}
         if sizes != {side}:
             raise GraftError(
-                f"{folder}: the model takes {side} px but its preprocessor_config.json says {sorted(sizes)}; "
-                "set size.longest_edge and pad_size to the model's image_size"
+                f"{folder}: the model takes {side} px but its processor's config says {sorted(sizes)}; "
+                "set size.longest_edge and pad_size there to the model's image_size"
             )
 
     @torch.inference_mode()

@@ -59,7 +59,7 @@ def dense_crf(
     crf.setUnaryEnergy(unary(mask))
     crf.addPairwiseGaussian(sxy=gaussian_xy, compat=gaussian_weight)
     crf.addPairwiseBilateral(
-        sxy=bilateral_xy, srgb=bilateral_rgb, rgbim=np.ascontiguousarray(image), compat=bilateral_weight
+        sxy=bilateral_xy, srgb=bilateral_rgb, rgbim=np.array(image, order="C"), compat=bilateral_weight
     )
     marginal = np.asarray(crf.inference(iterations))
     return (marginal[1] > marginal[0]).reshape(height, width)

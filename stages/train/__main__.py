@@ -3,12 +3,14 @@
     python -m stages.train RECIPE SEED
 
 in      data/scenes/{source,target}/, data/cutouts/RECIPE/, the section `train` of params.yaml
-out     models/segmenters/RECIPE-SEED.safetensors, metrics/train/RECIPE-SEED.csv (every loss of every iteration)
+out     models/segmenters/RECIPE-SEED.safetensors,
+        metrics/train/RECIPE-SEED.csv (the losses of every iteration)
 cost    about 2 minutes on two cores with the default params
 expect  baseline: mix.quality climbs above 0.8 within 600 iterations
 source  DACS (Tranheden et al. 2021), schedule of DAFormer (Hoyer et al. 2022), pasting of UCG
 
-A run that was stopped goes on from its last checkpoint in data/.work/, to the same bytes as an undisturbed one.
+A run that was killed goes on from its last checkpoint in data/.work/, to the same bytes as an undisturbed
+one.
 """
 
 from __future__ import annotations
@@ -45,17 +47,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     _check_scenes(source, target)
     work = _work_folder(recipe, seed, train, source, target, bank)
 
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # without it CUDA's products differ from run to run
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's products differ from run to run
     set_random_seed(seed, deterministic=True)
     student = segmenter.build(train.model, len(CITYSCAPES.names))
-    model = DACS(
-        student, train.pseudo_threshold, train.jitter_probability, train.jitter, train.blur_probability
-    )
-    cutouts = {
-        CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})
-    }
+    model = DACS(student, train.pseudo_threshold, train.jitter_probability, train.jitter, train.blur_probability)
+    cutouts = {CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
     dataset = SourceTarget(
         source,
         target,
@@ -99,14 +95,10 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", help="a folder of data/cutouts/, for example baseline or grafted")
-    parser.add_argument(
-        "seed", type=int, help="seed of the weights, of the images' order and of every augmentation"
-    )
+    parser.add_argument("seed", type=int, help="seed of the weights, of the images' order and of every augmentation")
     args = parser.parse_args(argv)
     if args.seed < 0:
-        raise GraftError(
-            f"the seed must be 0 or more (it is {args.seed}); correct train.seeds in params.yaml"
-        )
+        raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct train.seeds in params.yaml")
     return args.recipe, args.seed
 
 
@@ -124,7 +116,7 @@ def _check_scenes(source: samples.Shards, target: samples.Shards) -> None:
 
 
 def _work_folder(recipe: str, seed: int, train: params.Train, *inputs: samples.Shards) -> Path:
-    """Where this very run keeps its checkpoint; that of a run with other params, data or code is thrown away."""
+    """Where this very run keeps its checkpoint. Those of other params, data or code are thrown away."""
     key = samples.key(
         train=train.model_dump(exclude={"recipes", "seeds"}),
         inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs],

@@ -23,7 +23,7 @@ def strong_augment(
 
 
 def colour_jitter(image: Tensor, rng: np.random.Generator, amount: float) -> Tensor:
-    """Brightness, contrast and saturation by a factor in 1 -+ amount, hue by -+ amount turns, in random order."""
+    """Brightness, contrast, saturation by a factor in 1 -+ amount, hue by -+ amount turns, in any order."""
     brightness, contrast, saturation = (float(x) for x in rng.uniform(1 - amount, 1 + amount, 3))
     hue = float(rng.uniform(-amount, amount))
     steps = (

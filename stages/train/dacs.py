@@ -103,7 +103,7 @@ class DACS(BaseSegmentor):
         }
 
     def _pseudo_label(self, images: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
-        """The teacher's, and 255 on the rows and columns that the preprocessor added below and to the right."""
+        """The teacher's; 255 on the rows and columns that the preprocessor added below and to the right."""
         height, width = samples[0].img_shape
         logits = _logits(self.teacher, images)[..., :height, :width]
         label, quality = pseudo_label(logits, self.pseudo_threshold)

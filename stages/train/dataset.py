@@ -31,7 +31,7 @@ class Cutouts(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self.uids)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    def __getitem__(self, index):
         return png_array(self.bank.read(self.uids[index])["rgba.png"])
 
 
@@ -39,9 +39,10 @@ class Cutouts(Sequence[NDArray[np.uint8]]):
 class SourceTarget(Dataset):
     """Training pairs by the number of their draw: {"inputs": {"source", "target"}, "data_samples": {...}}.
 
-    Inputs are (3, H, W) uint8 RGB. The source sample carries gt_sem_seg (1, H, W) int64, the target sample none: the
-    target's labels are never opened. Each side runs through its images in an order of its own, shuffled anew for each
-    pass. Item k is the same in every process (see streams.py). Pipelines take and give mmseg's results dict.
+    Inputs are (3, H, W) uint8 RGB. The source sample carries gt_sem_seg (1, H, W) int64, the target sample
+    none: the target's labels are never opened. Each side runs through its images in an order of its own,
+    shuffled anew for each pass. Item k is the same in every process (see streams.py). Pipelines take and
+    give mmseg's results dict.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class SourceTarget(Dataset):
 
 @TRANSFORMS.register_module()
 class Flip(BaseTransform):
-    """Mirror image and label left to right with this probability; the two sides of a pair flip independently."""
+    """Mirror image and label left to right with this probability, each side of a pair on its own."""
 
     def __init__(self, probability: float) -> None:
         self.probability = probability
@@ -96,7 +97,7 @@ class Flip(BaseTransform):
 
 
 def pack(results: Results) -> tuple[torch.Tensor, SegDataSample]:
-    """Arrays to mmseg's input (3, H, W) uint8 and data sample; gt_sem_seg (1, H, W) int64 only where there is a label."""
+    """mmseg's input (3, H, W) uint8, and its data sample: with gt_sem_seg if and only if there is a label."""
     size = results["img"].shape[:2]
     about = {name: results[name] for name in ("seed", "draw", "uid")}
     sample = SegDataSample(metainfo=about | {"ori_shape": size, "img_shape": size})

@@ -1,4 +1,4 @@
-"""What happens around an iteration: the teacher's update, seeding, the loss curve, checkpoints, the progress bar."""
+"""What happens around an iteration: teacher, seeding, loss curve, progress bar, checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Curve = list[dict[str, float]]
 
 
 def ema_decay(iteration: int, ema: float) -> float:
-    """alpha_t = min(1 - 1/(t + 1), ema): 0 in iteration 0, so that the teacher begins as a copy of the student."""
+    """alpha_t = min(1 - 1/(t + 1), ema); 0 at t = 0, so that the teacher begins as a copy of the student."""
     return min(1 - 1 / (iteration + 1), ema)
 
 
@@ -37,7 +37,7 @@ def ema_update(teacher: Iterable[nn.Parameter], student: Iterable[nn.Parameter],
 
 @HOOKS.register_module()
 class MeanTeacher(Hook):
-    """Move the teacher at the start of each iteration (Tarvainen and Valpola 2017); parameters only, no buffers."""
+    """Update the teacher before each iteration (Tarvainen and Valpola 2017): parameters, not buffers."""
 
     def __init__(self, ema: float) -> None:
         self.ema = ema
@@ -50,7 +50,7 @@ class MeanTeacher(Hook):
 
 @HOOKS.register_module()
 class SeedEachIteration(Hook):
-    """Seed torch by (seed, iteration), for dropout and its like: a resumed run draws what an undisturbed one draws."""
+    """Seed torch by (seed, iteration): a resumed run drops out what an undisturbed one drops out."""
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         torch.manual_seed(int(stream(runner.seed, runner.iter, "dropout").integers(2**63)))
@@ -58,7 +58,7 @@ class SeedEachIteration(Hook):
 
 @HOOKS.register_module()
 class LossCurve(Hook):
-    """Keep every loss of every iteration, through a resume too; stop at a loss that is no number; show progress."""
+    """Keep the losses of every iteration, resumed ones too; stop at a loss that is no number; show progress."""
 
     def __init__(self) -> None:
         self.curve: Curve = []
@@ -73,7 +73,8 @@ class LossCurve(Hook):
         if not all(map(math.isfinite, losses.values())):
             self.bar.close()
             raise GraftError(
-                f"the loss of iteration {runner.iter} is no finite number; lower train.lr or raise train.warmup in params.yaml"
+                f"the loss of iteration {runner.iter} is no finite number; "
+                "lower train.lr or raise train.warmup in params.yaml"
             )
         self.curve.append({"iter": runner.iter} | losses)
         self.bar.set_postfix(loss=f"{losses['loss']:.3f}", refresh=False)
@@ -91,7 +92,7 @@ class LossCurve(Hook):
 
 @HOOKS.register_module()
 class Checkpoint(Hook):
-    """One file to resume from, replaced whole: mmengine's own hook deletes the old one before the new one is written."""
+    """One file to resume from, replaced whole: mmengine's hook deletes the old one before it writes the new."""
 
     priority = "VERY_LOW"  # after the loss curve and the learning rate have moved on
 
@@ -106,6 +107,4 @@ class Checkpoint(Hook):
             os.replace(Path(runner.work_dir, "unfinished.pth"), Path(runner.work_dir, CHECKPOINT))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        checkpoint["message_hub"][
-            "log_scalars"
-        ] = {}  # pickled objects: without them the file loads as weights only
+        checkpoint["message_hub"]["log_scalars"] = {}  # pickled objects: without them the file loads as weights only

@@ -13,7 +13,7 @@ def adamw(student: nn.Module, lr: float, weight_decay: float) -> OptimWrapper:
     """AdamW on the student alone (the teacher is frozen); norms and biases, all 1-d, do not decay."""
     matrices = [parameter for parameter in student.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in student.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
     return OptimWrapper(AdamW(groups, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay))
 
 

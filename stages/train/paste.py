@@ -19,7 +19,7 @@ GROUND = [CITYSCAPES.id(name) for name in ("road", "sidewalk", "terrain")]
 
 
 class Box(NamedTuple):
-    """Where a cutout goes: its upper left pixel, which may lie outside of the image, and its size in pixels."""
+    """Where a cutout goes: its upper left pixel, which may lie outside of the image, and its size."""
 
     row: int
     col: int
@@ -27,13 +27,11 @@ class Box(NamedTuple):
     width: int
 
 
-def paste(
-    image: Pixels, label: Pixels, rgba: Pixels, class_id: int, row: int, col: int
-) -> tuple[Pixels, Pixels]:
+def paste(image: Pixels, label: Pixels, rgba: Pixels, class_id: int, row: int, col: int) -> tuple[Pixels, Pixels]:
     """Copies of image and label with the cutout's opaque pixels on top, its upper left pixel at (row, col).
 
-    image (H, W, 3) RGB, label (H, W) train ids, rgba (h, w, 4); all uint8. Opaque is alpha >= 128; the edge is hard.
-    What lies outside of the image is clipped, up to all of it. Raises ValueError unless 0 <= class_id < 255.
+    image (H, W, 3) RGB, label (H, W) train ids, rgba (h, w, 4); all uint8. Opaque is alpha >= 128: the edge
+    is hard. What lies outside of the image is clipped, up to all of it. ValueError unless 0 <= class_id < 255.
     """
     if not 0 <= class_id < IGNORE:
         raise ValueError(f"class id {class_id} is not in 0..{IGNORE - 1}")
@@ -49,15 +47,13 @@ def paste(
 
 
 def resize(rgba: Pixels, height: int, width: int) -> Pixels:
-    """(h, w, 4) -> (height, width, 4), alpha 0 or 255. Colours are weighted by alpha: no background bleeds in."""
+    """(h, w, 4) -> (height, width, 4), alpha 0 or 255. Colours are weighted by alpha: nothing bleeds in."""
     if rgba.shape[:2] == (height, width):
         return rgba
     alpha = rgba[..., 3:] / np.float32(255)
     weighted = np.concatenate([rgba[..., :3] * alpha, alpha], axis=2)
     shrinks = height < rgba.shape[0]
-    weighted = cv2.resize(
-        weighted, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    weighted = cv2.resize(weighted, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     colour = weighted[..., :3] / np.maximum(weighted[..., 3:], 1e-6)
     opaque = 255 * (weighted[..., 3:] >= 0.5)
     return np.concatenate([colour.round().clip(0, 255), opaque], axis=2).astype(np.uint8)
@@ -66,11 +62,11 @@ def resize(rgba: Pixels, height: int, width: int) -> Pixels:
 def place_on_ground(
     label: Pixels, shape: tuple[int, int], rng: np.random.Generator, min_height: float, max_height: float
 ) -> Box | None:
-    """A box for a cutout of this (h, w) whose lower edge stands, at its middle, on a ground pixel of the label.
+    """A box for a cutout of this (h, w); the middle of its lower edge is on a ground pixel of the label.
 
-    The height is log-uniform in [min_height, max_height] image heights. What is large is near, and what is near
-    stands low in the image: the foot's rank among the ground pixels, from top to bottom, is the height's quantile,
-    give or take a tenth. None where the label shows no ground.
+    The height is log-uniform in [min_height, max_height] image heights. What is large is near, and what is
+    near stands low in the image: the foot's rank among the ground pixels, from the top down, is the height's
+    quantile, give or take a tenth. None where the label shows no ground.
     """
     rows, cols = np.nonzero(np.isin(label, GROUND))  # row by row: the order is already from far to near
     if not len(rows):
@@ -83,7 +79,7 @@ def place_on_ground(
 
 
 def place_anywhere(label: Pixels, shape: tuple[int, int], rng: np.random.Generator) -> Box:
-    """UCG: native size, uniform over all places wholly inside. A cutout larger than the image is shrunk to fit."""
+    """UCG: native size, uniform over all places wholly inside. What is larger than the image is shrunk."""
     scale = min(1.0, label.shape[0] / shape[0], label.shape[1] / shape[1])
     height, width = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
     row = rng.integers(0, label.shape[0] - height, endpoint=True)
@@ -94,9 +90,10 @@ def place_anywhere(label: Pixels, shape: tuple[int, int], rng: np.random.Generat
 class PasteCutouts(BaseTransform):
     """Paste novel objects into a source image; goes into the source pipeline right after loading.
 
-    bank: {train id: its cutouts, (h, w, 4) uint8 each}; an empty bank pastes nothing. With `probability`, 1 to
-    `max_instances` cutouts are pasted, far ones first; the class is drawn first, so that classes are balanced however
-    many cutouts each one has. Needs "seed" and "draw" in the results, changes "img" and "gt_seg_map".
+    bank: {train id: its cutouts, (h, w, 4) uint8 each}; an empty bank pastes nothing. With `probability`, 1
+    to `max_instances` cutouts are pasted, far ones first. The class is drawn before the cutout: classes are
+    balanced, however many cutouts each has. Needs "seed" and "draw" in the results, replaces "img" and
+    "gt_seg_map".
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Random streams: every random choice of a run belongs to (seed, draw, purpose), and to nothing else.
 
-A draw is the number of a training pair since the start of the run: draw = iteration * batch + place in the batch.
-Hence workers, resuming and one augmentation more or less never change the others; and two recipes with one seed see
-the same images, flips and colours, so that they differ by their cutouts alone.
+A draw is the number of a training pair since the start of the run: iteration * batch + place in the batch.
+Hence workers, resuming and one augmentation more or less never change the others. Two recipes with one seed
+see the same images, flips and colours: they differ by their cutouts alone.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_nothing_labelled_scores_nothing():
 
 @pytest.mark.parametrize(("truth", "guess", "name"), [(4, 0, "label"), (254, 0, "label"), (0, 4, "prediction")])
 def test_an_id_out_of_range_is_refused(truth, guess, name):
-    maps = (np.full((2, 2), fill, np.uint8) for fill in (truth, guess))
+    maps = np.full((2, 2), truth, np.uint8), np.full((2, 2), guess, np.uint8)
     with pytest.raises(ValueError, match=f"the {name} holds the id {truth or guess}"):
         confusion(*maps, 4)
 
@@ -65,8 +65,8 @@ def test_what_is_predicted_on_ignored_pixels_does_not_matter():
 
 
 def test_matrices_of_parts_add_up_to_that_of_the_whole():
-    parts = sum(confusion(TRUTH[:, [k]], GUESS[:, [k]], 4) for k in range(4))
-    assert (parts == confusion(TRUTH, GUESS, 4)).all()
+    parts = [confusion(TRUTH[:, [k]], GUESS[:, [k]], 4) for k in range(4)]
+    assert (np.sum(parts, axis=0) == confusion(TRUTH, GUESS, 4)).all()
 
 
 @pytest.mark.filterwarnings("ignore")

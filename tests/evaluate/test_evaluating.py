@@ -75,7 +75,12 @@ def test_what_is_written_is_complete_and_true():
     matrix = np.array(told["confusion"])
     truth = np.concatenate([png_array(files["label.png"]).ravel() for _, files in Shards("data/scenes/val")])
     assert matrix.sum(axis=1).tolist() == [(truth == k).sum() for k in range(19)]
-    assert [name for name, iou in told["IoU"].items() if iou is not None] == ["road", "building", "car", "truck"]
+    assert [name for name, iou in told["IoU"].items() if iou is not None] == [
+        "road",
+        "building",
+        "car",
+        "truck",
+    ]
     assert told["novel_mIoU"] == told["IoU"]["truck"]
     predicted = Shards("data/evaluated/baseline-0")
     shapes = [png_array(files["prediction.png"]).shape for _, files in predicted]

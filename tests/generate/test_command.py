@@ -9,6 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.generate.__main__ import main
+from stages.generate.grammar import parse
+from stages.generate.prompts import draw
 from stages.samples import Shards, npy_array, png_array
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +109,23 @@ def test_a_second_run_makes_nothing_and_a_changed_setting_everything(
         change()
         main(["train"])
         assert "generate train: kept 0, made 1" in capsys.readouterr().out
+
+
+def test_a_sample_is_made_again_when_a_prompt_of_its_block_changes(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts of other lengths give the batch another shape, and that the sums another rounding."""
+    write(count=1, width=64)
+    main(["train"])
+    path = Path("data/prompts/train.yaml")
+    grammar = parse(path.read_text(), "train.yaml", "train")
+    own, *others = [draw(grammar, seed).place for seed in range(4)]
+    unused = next(place for place in grammar.places if place not in (own, *others))
+    neighbour = next(place for place in others if place != own)
+    for place, outcome in ((unused, "kept 1, made 0"), (neighbour, "kept 0, made 1"), (own, "kept 0, made 1")):
+        path.write_text(path.read_text().replace(place, "in a very long tunnel"))
+        main(["train"])
+        assert f"generate train: {outcome}" in capsys.readouterr().out
 
 
 def test_a_picture_without_use_is_a_row_not_a_failure(project: Path) -> None:

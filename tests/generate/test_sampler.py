@@ -84,3 +84,11 @@ def test_a_useless_picture_is_marked_not_raised(image: np.ndarray, heat: np.ndar
     assert made.image.dtype == np.uint8
     assert np.isfinite(made.attribution).all()
     assert made.attribution.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_gives_nearly_the_same_map(model: Path, pipe: Pipeline, grammar: Grammar, dtype: str) -> None:
+    sampling = replace(SAMPLING, steps=1)
+    half, full = (block(each, grammar, [0], sampling)[0] for each in (load(model, dtype), pipe))
+    assert half.rejected == ""
+    np.testing.assert_allclose(half.attribution, full.attribution, rtol=0.05)

@@ -82,7 +82,7 @@ def test_points_are_x_then_y(sam_folder: Path) -> None:
 
 
 def test_a_processor_of_another_size_is_refused(mismatched_sam_folder: Path) -> None:
-    with pytest.raises(GraftError, match=r"64 px but its preprocessor_config.json says \[1024\]"):
+    with pytest.raises(GraftError, match=r"64 px but its processor's config says \[1024\]"):
         Sam(mismatched_sam_folder)
 
 

