@@ -7,7 +7,8 @@
     negative: "grayscale"
 
 UCG's grammar for trains has 20 subtypes and 20 places, "{subtype} {place}{style}" with the style
-",cityscapes, ego camera, color", and the negative prompt "grayscale, artistic, painting".
+",cityscapes, ego camera, color", the negative prompt "grayscale, artistic, painting", and in effect the attribution
+"{word} {place}{style}".
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ def parse(text: str, file: str, class_name: str) -> Grammar:
 
     Keys: `subtypes` and `places` (lists, not empty), `template` (holds {subtype}, {place} and, if there is a
     style, {style}); optional `style` and `negative` (default none), `word` (default: the name of the class)
-    and `attribution` (holds {word}, and {place} or {style} at will; default "{word} {place}{style}").
+    and `attribution` (holds {word}, and {place} or {style} at will; default "a photo of a {word}").
     Raises GraftError, one sentence with the file and the key, for anything else."""
     content = _table(text, file)
     if unknown := sorted(str(key) for key in content if key not in LISTS + TEXTS):
         raise GraftError(f"{file}: unknown key {unknown[0]}; the keys are {', '.join(LISTS + TEXTS)}")
     if missing := [key for key in REQUIRED if key not in content]:
         raise GraftError(f"{file}: key {missing[0]} is missing; add it")
-    defaults = {"style": "", "negative": "", "word": class_name, "attribution": "{word} {place}{style}"}
+    defaults = {"style": "", "negative": "", "word": class_name, "attribution": "a photo of a {word}"}
     lists = {key: _list(content[key], key, file) for key in LISTS}
     texts = {key: _text((defaults | content)[key], key, file) for key in TEXTS}
     shown = ("subtype", "place", "style") if texts["style"] else ("subtype", "place")

@@ -4,10 +4,12 @@ UCG builds the attribution text by searching the class word in the finished prom
 train prompts ("... at the train station") into texts about a station. Here a prompt and its attribution text
 are two renderings of the same drawn parts, so where the class word stands is known, not searched.
 
-What should follow the class word? CLIP's text model is causal, so the embedding of a word that comes first is
-the same whatever follows it; the words behind it only add terms to the denominator of OVAM's softmax. Each is
-a rival that wins the pixels it describes. So the default text goes on with the place and the style, as UCG
-means to: they take the background away from the class.
+What should stand around the class word? CLIP's text model is causal: the embedding of a word knows its position
+and what comes before it, and nothing behind it. Words behind it are only rivals in OVAM's softmax, and rivals that
+know the class themselves. A model has met class words in sentences such as "a photo of a train", so that is the
+default attribution text. On redrawn held-out pages of the miniature (best threshold, mean IoU of truck, bus, train)
+it finds the object, 0.62; with the place behind it 0.61; the word alone 0.24; UCG's layout "{word} {place}{style}"
+0.18, which is what marking every pixel scores: that model has hardly met a class word as the first of its text.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 in       params `classes`, `train.recipes`, `train.seeds`, data/scenes/val; of every CLASS data/refined/CLASS,
          data/cleaned/CLASS.csv, metrics/clean/CLASS.json; of every recipe and seed data/evaluated/RECIPE-SEED,
          metrics/evaluate/RECIPE-SEED.json, metrics/train/RECIPE-SEED.csv
-out      metrics/summary.json, metrics/{iou,confusion,curves}.csv for `dvc plots show`,
+out      metrics/summary.json, metrics/{iou,confusion,curves}.csv for `dvc plots show`, metrics/overview.png,
          data/report: index.html, CLASS.png, segmentations.png, iou.png, confusion.png
 command  python -m stages.report [--table]
 cost     about 5 s on one CPU core
@@ -49,13 +49,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         name: load(METRICS / "clean" / f"{name}.json", f"python -m stages.clean {name}") for name in params.classes
     }
     pictures = {f"{name}.png": class_sheet(name) for name in params.classes}
-    pictures["segmentations.png"] = segmentation_sheet(params)
+    pictures["segmentations.png"] = png_bytes(segmentation_sheet(params, SHOWN))
+    examples = [example_sheet(params.classes), segmentation_sheet(params, len(params.classes))]
 
     result = tables.summary(runs)
     write(METRICS / "summary.json", (json.dumps(result, indent=2) + "\n").encode())
     write(METRICS / "iou.csv", table(tables.iou_rows(result, params.classes)))
     write(METRICS / "confusion.csv", table(tables.confusion_rows(runs)))
     write(METRICS / "curves.csv", table(curves))
+    write(METRICS / "overview.png", png_bytes(sheets.stacked(examples)))
     pictures["iou.png"] = charts.iou_chart(result, params.classes)
     pictures["confusion.png"] = charts.confusion_chart({recipe: tables.shares(seeds) for recipe, seeds in runs.items()})
     shutil.rmtree(REPORT, ignore_errors=True)
@@ -143,12 +145,22 @@ def candidate(refined: Shards, uid: str, reason: str) -> sheets.Candidate:
     return sheets.Candidate(uid, reason, *planes)
 
 
-def segmentation_sheet(params: Params) -> bytes:
-    """PNG of the validation images richest in each novel class: image, truth, every recipe's prediction."""
+def example_sheet(classes: Sequence[str]) -> sheets.Picture:
+    """One kept sample of every class, from the middle of its keep-list: image, map, seed, mask, cutout."""
+    chosen = []
+    for name in classes:
+        kept, _ = verdicts(Path("data/cleaned") / f"{name}.csv")
+        refined = Shards(Path("data/refined") / name)
+        chosen += [candidate(refined, uid, "") for uid in kept[len(kept) // 2 :][:1]]
+    return np.array(sheets.block(chosen))
+
+
+def segmentation_sheet(params: Params, shown: int) -> sheets.Picture:
+    """The validation images richest in each novel class, in turn: image, truth, every recipe's prediction."""
     val, seed = Shards("data/scenes/val"), params.train.seeds[0]
     predicted = {recipe: Shards(f"data/evaluated/{recipe}-{seed}") for recipe in params.train.recipes}
     lines, used = [], set()
-    for uid in sheets.in_turns(richest(val.rows, params.classes), SHOWN):
+    for uid in sheets.in_turns(richest(val.rows, params.classes), shown):
         files = val.read(uid)
         maps = [png_array(files["label.png"])]
         maps += [png_array(shards.read(uid)["prediction.png"]) for shards in predicted.values()]
@@ -156,7 +168,7 @@ def segmentation_sheet(params: Params) -> bytes:
         used |= set(np.unique(maps))
     sheet = sheets.grid(lines, ["image", "truth", *predicted], height=128, width=256)
     colours = {name: CITYSCAPES.palette[k] for k, name in enumerate(CITYSCAPES.names) if k in used}
-    return png_bytes(np.concatenate([sheet, sheets.legend(colours, sheet.shape[1])]))
+    return np.concatenate([sheet, sheets.legend(colours, sheet.shape[1])])
 
 
 def richest(rows: Iterable[Mapping[str, Any]], novel: Sequence[str]) -> dict[str, list[str]]:

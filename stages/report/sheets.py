@@ -82,25 +82,35 @@ def write(sheet: Image.Image, place: tuple[int, int], text: str, colour: tuple[i
 def candidate_sheet(kept: Sequence[Candidate], rejected: Sequence[Candidate]) -> Picture:
     """Kept samples on the left, rejected ones with their reason on the right, each a line of the five COLUMNS."""
     half = len(COLUMNS) * (TILE + GAP)
-    blocks = [_block(kept), _block(rejected)]
+    blocks = [block(kept), block(rejected)]
     sheet = Image.new("RGB", (2 * half + 6 * GAP, max(block.height for block in blocks)), WHITE)
-    for block, left in zip(blocks, (0, half + 6 * GAP), strict=True):
-        sheet.paste(block, (left, 0))
+    for part, left in zip(blocks, (0, half + 6 * GAP), strict=True):
+        sheet.paste(part, (left, 0))
     return np.array(sheet)
 
 
-def _block(candidates: Sequence[Candidate]) -> Image.Image:
+def stacked(parts: Sequence[Picture]) -> Picture:
+    """Pictures one below the other, flush left, on white."""
+    sheet = Image.new("RGB", (max(p.shape[1] for p in parts), sum(p.shape[0] + 2 * GAP for p in parts)), WHITE)
+    top = 0
+    for part in parts:
+        sheet.paste(Image.fromarray(part), (0, top))
+        top += part.shape[0] + 2 * GAP
+    return np.array(sheet)
+
+
+def block(candidates: Sequence[Candidate]) -> Image.Image:
     """One caption and one line of pictures per candidate, below the titles of the columns."""
-    block = Image.new("RGB", (len(COLUMNS) * (TILE + GAP), LINE + len(candidates) * (LINE + TILE + GAP)), WHITE)
+    sheet = Image.new("RGB", (len(COLUMNS) * (TILE + GAP), LINE + len(candidates) * (LINE + TILE + GAP)), WHITE)
     for number, one in enumerate(candidates):
         top = LINE + number * (LINE + TILE + GAP)
         verdict, colour = (f"rejected: {one.reason}", RED) if one.reason else ("kept", GREEN)
-        write(block, (0, top + 3), f"{one.uid}   {verdict}", colour)
+        write(sheet, (0, top + 3), f"{one.uid}   {verdict}", colour)
         for column, picture in enumerate(_pictures(one)):
-            block.paste(fitted(picture, TILE, TILE), (column * (TILE + GAP), top + LINE))
+            sheet.paste(fitted(picture, TILE, TILE), (column * (TILE + GAP), top + LINE))
     for column, title in enumerate(COLUMNS):
-        write(block, (column * (TILE + GAP), 3), title)
-    return block
+        write(sheet, (column * (TILE + GAP), 3), title)
+    return sheet
 
 
 def _pictures(one: Candidate) -> list[Picture]:

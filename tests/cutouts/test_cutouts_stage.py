@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from stages.cutouts.__main__ import main
 from stages.samples import Sample, Shards, build, png_array, png_bytes
 
 ROOT = Path(__file__).parents[2]
-KEPT = {"bus": [0, 2, 3], "train": [1, 2], "truck": [0]}
+KEPT = {"bus": [0, 2, 3], "train": [1, 2], "truck": [0, 3]}
 BUS_CSV, BUS_INDEX = "data/cleaned/bus.csv", "data/refined/bus/index.jsonl"
 TRAIN_IDS = {"bus": 15, "train": 16, "truck": 14}
 
@@ -35,13 +36,17 @@ def write_keep_list(folder: Path, name: str, kept: list[int]) -> None:
     (folder / f"data/cleaned/{name}.csv").write_text("uid,kept,reason\n" + "".join(lines))
 
 
+def write_params(folder: Path, seed: int) -> None:
+    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+    content |= {"classes": ["truck", "bus", "train"], "cutouts": {"seed": seed}}
+    with open(folder / "params.yaml", "w") as file:
+        YAML(typ="safe", pure=True).dump(content, file)
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A work folder with params, the refined samples of three classes and their keep-lists."""
-    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-    content |= {"classes": ["truck", "bus", "train"], "cutouts": {"seed": 0}}
-    with open(tmp_path / "params.yaml", "w") as file:
-        YAML(typ="safe", pure=True).dump(content, file)
+    write_params(tmp_path, seed=0)
     (tmp_path / "data/cleaned").mkdir(parents=True)
     for name, kept in KEPT.items():
         refined = {f"{name}-{k:06d}": (picture(name, k), outline(k)) for k in range(4)}
@@ -126,6 +131,18 @@ def test_a_repeated_run_leaves_equal_bytes(place: Path, capsys: pytest.CaptureFi
     assert contents(place / "data/cutouts") == once
 
 
+@pytest.mark.parametrize("recipe", ["blobs", "shuffled"])
+def test_another_seed_makes_another_control_the_same_as_from_nothing(place: Path, recipe: str) -> None:
+    main([recipe])
+    first = contents(place / "data/cutouts")
+    write_params(place, seed=5)
+    main([recipe])
+    resumed = contents(place / "data/cutouts")
+    shutil.rmtree(place / "data/cutouts")
+    main([recipe])
+    assert contents(place / "data/cutouts") == resumed != first
+
+
 def test_an_equal_keep_list_with_other_reasons_leaves_equal_bytes(place: Path) -> None:
     main(["grafted"])
     once = contents(place / "data/cutouts")
@@ -137,9 +154,9 @@ def test_an_equal_keep_list_with_other_reasons_leaves_equal_bytes(place: Path) -
 
 def test_a_newly_kept_sample_is_made_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["grafted"])
-    write_keep_list(place, "truck", [0, 3])
+    write_keep_list(place, "truck", [0, 2, 3])
     main(["grafted"])
-    assert "cutouts grafted: kept 6, made 1" in capsys.readouterr().out
+    assert "cutouts grafted: kept 7, made 1" in capsys.readouterr().out
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {

@@ -191,7 +191,7 @@ def test_two_recorders_at_once_see_the_same_as_each_alone(pipe: Pipeline) -> Non
 
 
 def test_what_follows_the_class_word_does_not_change_its_embedding(pipe: Pipeline) -> None:
-    """The reason for the default attribution text: words behind the class word are rivals, not context."""
+    """Words behind the class word are rivals in the softmax, not context: the text model is causal."""
     embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, ["train", "train at night, color"])
     assert mask.sum(1).tolist() == [3, 7]
     torch.testing.assert_close(embedding[0, :2], embedding[1, :2])

@@ -55,8 +55,8 @@ def test_a_row_holds_what_makes_its_sample_again(project: Path) -> None:
     row = shards.rows[2]
     assert (row["class"], row["seed"], row["rejected"], row["scheduler"]) == ("train", 2, "", "DDIMScheduler")
     assert row["prompt"] == f"a photo of a {row['subtype']} {row['place']}, color"
-    assert (row["negative"], row["attribution_text"]) == ("grayscale", f"train {row['place']}, color")
-    assert row["span"] == [1]
+    assert (row["negative"], row["attribution_text"]) == ("grayscale", "a photo of a train")
+    assert row["span"] == [5]
     assert row.keys() >= {"model", "revision", "weights", "steps", "guidance", "height", "width", "branch", "dtype"}
     assert row["versions"].keys() == {"torch", "diffusers", "transformers"}
     files = shards.read("train-000002")

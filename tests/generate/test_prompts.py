@@ -79,7 +79,7 @@ def test_a_class_word_behind_the_encoders_end_is_an_error(grammar: Grammar, toke
 def test_a_grammar_fills_in_what_may_be_left_out() -> None:
     grammar = parse(GRAMMAR, "train.yaml", "train")
     assert (grammar.word, grammar.negative) == ("train", "")
-    assert grammar.attribution == "{word} {place}{style}"
+    assert grammar.attribution == "a photo of a {word}"
     assert grammar.places == ("at night", "at the train station")
 
 
