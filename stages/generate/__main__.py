@@ -4,7 +4,7 @@ in       data/prompts/CLASS.yaml and the model of `generate.model`
 out      data/generated/CLASS/: shards of image.png (RGB) and attribution.npy (float32 (H, W), the raw OVAM
          map of the class word at image size); a row holds everything that makes its sample again
 command  python -m stages.generate CLASS
-cost     miniature (64 images of 64 x 64, 20 steps): about a minute on one CPU core; nothing when all is there
+cost     miniature (64 images of 64 x 64, 20 steps): half a minute on one CPU core; nothing when all is there
 expect   `rejected` is empty in every row; a reason marks a constant image or a map without contrast
 source   UCG (Montalvo et al., J. Imaging 2025), generation; OVAM (Marcos-Manchón et al., CVPR 2024)
 

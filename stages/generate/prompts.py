@@ -7,9 +7,9 @@ are two renderings of the same drawn parts, so where the class word stands is kn
 What should stand around the class word? CLIP's text model is causal: the embedding of a word knows its position
 and what comes before it, and nothing behind it. Words behind it are only rivals in OVAM's softmax, and rivals that
 know the class themselves. A model has met class words in sentences such as "a photo of a train", so that is the
-default attribution text. On redrawn held-out pages of the miniature (best threshold, mean IoU of truck, bus, train)
-it finds the object, 0.62; with the place behind it 0.61; the word alone 0.24; UCG's layout "{word} {place}{style}"
-0.18, which is what marking every pixel scores: that model has hardly met a class word as the first of its text.
+default attribution text. Measured on held-out pages that the miniature drew again, a third of the way through
+its training (mean IoU of truck, bus, train at the best threshold): 0.62 for the default, 0.61 with the place
+behind it, 0.24 for the word alone, 0.18 for UCG's layout "{word} {place}{style}", no more than marking every pixel.
 """
 
 from __future__ import annotations

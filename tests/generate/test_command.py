@@ -55,8 +55,9 @@ def test_a_row_holds_what_makes_its_sample_again(project: Path) -> None:
     row = shards.rows[2]
     assert (row["class"], row["seed"], row["rejected"], row["scheduler"]) == ("train", 2, "", "DDIMScheduler")
     assert row["prompt"] == f"a photo of a {row['subtype']} {row['place']}, color"
-    assert (row["negative"], row["attribution_text"]) == ("grayscale", "a photo of a train")
-    assert row["span"] == [5]
+    grammar = parse(Path("data/prompts/train.yaml").read_text(), "train.yaml", "train")
+    assert (row["negative"], row["attribution_text"]) == (grammar.negative, draw(grammar, 2).attribution_text)
+    assert row["span"] == [5]  # start, a, photo, of, a, TRAIN
     assert row.keys() >= {"model", "revision", "weights", "steps", "guidance", "height", "width", "branch", "dtype"}
     assert row["versions"].keys() == {"torch", "diffusers", "transformers"}
     files = shards.read("train-000002")
