@@ -145,6 +145,8 @@ class Params(Section):
                 CITYSCAPES.id(name)
             except GraftError as error:
                 raise ValueError(str(error)) from None
+            if " " in name:
+                raise ValueError(f"class {name!r} has a space in its name, which a stage's name may not have")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes names a class twice")
         return self

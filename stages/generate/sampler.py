@@ -94,7 +94,7 @@ def sample_block(
             width=sampling.width,
             output_type="np",
         ).images
-    maps = _resized(word_maps(attribution.maps(), words), sampling.height, sampling.width)
+    maps = resized(word_maps(attribution.maps(), words), sampling.height, sampling.width)
     return [picture(*parts) for parts in zip(images, maps, words, strict=True)]
 
 
@@ -118,6 +118,6 @@ def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(np.isfinite(values), values, np.float32(0))
 
 
-def _resized(maps: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
+def resized(maps: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
     """(B, h, w) maps -> (B, height, width), bilinear."""
     return F.interpolate(maps[:, None], size=(height, width), mode="bilinear")[:, 0].cpu().numpy()

@@ -39,6 +39,7 @@ MADE, SHIPPED = Path("data/miniature/models"), Path("models/miniature")
 KINDS = tuple(SUBTYPES)
 PER_CLASS = 32  # drawings per class that the scorer judges
 PAGES = 300  # held-out pages for SAM and the scorer
+CLASS_TOKEN = 5  # of "a photo of a bus", the start of the text being token 0
 STRENGTH = 0.6  # share of the noise that a page is drowned in before it is drawn again
 
 
@@ -127,7 +128,8 @@ def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
     picks = [k for k, row in enumerate(book.pages) if row["kind"] in params.classes][:96]
     for k in tqdm(picks, desc="drawing again", unit="page"):
         row = book.pages[k]
-        embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, [f"{row['kind']} {row['place']}, color"])
+        text = f"a photo of a {row['kind']}"
+        embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, [text])
         with record(cross_attention(pipe.unet), embedding, mask, (16, 16), params.generate.branch) as attribution:
             image = redraw(
                 row["caption"],
@@ -139,7 +141,7 @@ def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
                 guidance_scale=params.generate.guidance,
                 output_type="np",
             ).images[0]
-        heat = sampler._resized(word_maps(attribution.maps(), [(1,)]), *image.shape[:2])[0]
+        heat = sampler.resized(word_maps(attribution.maps(), [(CLASS_TOKEN,)]), *image.shape[:2])[0]
         pixels = (image * 255).round().astype(np.uint8)
         seed = dense_crf(pixels, hard_seed(heat, refine.threshold), **refine.crf.model_dump())
         found[row["kind"]].append(iou(seed, book.masks[k] > 0))
