@@ -28,7 +28,7 @@ class Look:
     stretch: float  # standard deviation of length and height around the type's own, relative
 
 
-GAME = Look("game", (0.55, 0.95), (0.55, 0.95), 0.15, 0.0, ((40, 70, 110), (70, 110, 150)), 0.04)
+GAME = Look("game", (0.40, 0.95), (0.40, 0.95), 0.30, 0.0, ((40, 70, 110), (70, 110, 150)), 0.04)
 CAMERA = Look("camera", (0.10, 0.70), (0.30, 0.85), 0.45, 0.35, ((15, 20, 25), (60, 70, 80)), 0.12)
 PICTURE = Look("picture", (0.25, 0.85), (0.40, 0.95), 0.30, 0.25, ((25, 35, 50), (80, 105, 130)), 0.10)
 

@@ -42,13 +42,13 @@ class Style:
 
 STYLES = {
     "source": Style(
-        GAME, (3, 7), ((0.50, 0.75), (0.15, 0.45), (0.45, 0.75)), (0, 4), (0.33, 0.75, 0.50), (0.30, 0.70, 0.65),
-        (0.66, 0.10, 0.35), (0.75, 0.08, 0.62), (0.57, 0.55, 0.95), 0.02, (0, 3), {"car": 1.0}, 0.0,
+        GAME, (3, 7), ((0.00, 1.00), (0.15, 0.45), (0.45, 0.80)), (0, 4), (0.33, 0.75, 0.50), (0.30, 0.70, 0.65),
+        (0.66, 0.10, 0.35), (0.75, 0.08, 0.62), (0.57, 0.50, 0.95), 0.07, (1, 5), {"car": 1.0}, 0.0,
     ),
     "target": Style(
         CAMERA, (2, 5), ((0.02, 0.14), (0.08, 0.40), (0.30, 0.70)), (1, 7), (0.26, 0.40, 0.33), (0.20, 0.35, 0.48),
-        (0.10, 0.05, 0.42), (0.09, 0.10, 0.55), (0.58, 0.12, 0.88), 0.04, (0, 6),
-        {"car": 0.46, "truck": 0.18, "bus": 0.18, "train": 0.18}, 1.0,
+        (0.10, 0.05, 0.42), (0.09, 0.10, 0.55), (0.58, 0.30, 0.92), 0.04, (1, 6),
+        {"car": 0.46, "truck": 0.18, "bus": 0.18, "train": 0.18}, 0.5,
     ),
 }  # fmt: skip
 
@@ -124,8 +124,8 @@ def _trees(canvas: Canvas, rng: Rng, style: Style, horizon: float) -> None:
 
 
 def _poles(canvas: Canvas, rng: Rng, style: Style, horizon: float, kerb: float) -> None:
-    for _ in range(int(rng.integers(0, 4))):
-        x, wide = float(rng.uniform(2, canvas.width - 2)), float(rng.uniform(1.3, 2.2))
+    for _ in range(int(rng.integers(1, 5))):
+        x, wide = float(rng.uniform(2, canvas.width - 2)), float(rng.uniform(2.0, 3.2))
         top = horizon - canvas.height * float(rng.uniform(0.1, 0.3))
         canvas.rect(x, top, x + wide, kerb, scaled((120, 120, 125), float(rng.uniform(0.5, 1.2))), ID["pole"])
 
