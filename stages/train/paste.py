@@ -64,7 +64,8 @@ def place_on_ground(
 ) -> Box | None:
     """A box for a cutout of this (h, w); the middle of its lower edge is on a ground pixel of the label.
 
-    The height is log-uniform in [min_height, max_height] image heights. What is large is near, and what is
+    The height is uniform in [min_height, max_height] image heights: on a flat street it grows in proportion to
+    the distance of the foot below the horizon, and feet are as likely on any row. What is large is near, and what is
     near stands low in the image: the foot's rank among the ground pixels, from the top down, is the height's
     quantile, give or take a tenth. None where the label shows no ground.
     """
@@ -72,7 +73,7 @@ def place_on_ground(
     if not len(rows):
         return None
     nearness = rng.random()
-    height = max(1, round(label.shape[0] * min_height * (max_height / min_height) ** nearness))
+    height = max(1, round(label.shape[0] * (min_height + (max_height - min_height) * nearness)))
     width = max(1, round(height * shape[1] / shape[0]))
     foot = round(np.clip(nearness + rng.normal(0, 0.1), 0, 1) * (len(rows) - 1))
     return Box(int(rows[foot]) + 1 - height, int(cols[foot]) - width // 2, height, width)
