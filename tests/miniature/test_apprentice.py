@@ -11,7 +11,7 @@ from stages.miniature import apprentice
 from stages.params import GraftError
 
 
-def regression(model: nn.Linear):  # type: ignore[no-untyped-def]
+def regression(model: nn.Linear):
     def loss(step: int, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
         x = torch.from_numpy(rng.normal(size=(8, 3)).astype(np.float32)) + 0.1 * torch.randn(8, 3, generator=noise)
         return (model(x) - x.sum(1, keepdim=True)).square().mean()

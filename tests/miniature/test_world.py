@@ -33,7 +33,7 @@ def test_the_source_never_shows_a_novel_class_and_the_target_shows_each() -> Non
 
 def test_every_pixel_of_a_street_is_labelled_with_a_cityscapes_class() -> None:
     for domain in ("source", "target"):
-        image, label = street(0, 0, domain, 64, 128)  # type: ignore[arg-type]
+        image, label = street(0, 0, domain, 64, 128)
         assert image.shape == (64, 128, 3) and image.dtype == np.uint8
         assert label.shape == (64, 128) and label.max() < len(CITYSCAPES.names)
 
