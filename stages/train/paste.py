@@ -59,6 +59,20 @@ def resize(rgba: Pixels, height: int, width: int) -> Pixels:
     return np.concatenate([colour.round().clip(0, 255), opaque], axis=2).astype(np.uint8)
 
 
+def recolour(rgba: Pixels, rng: np.random.Generator, amount: float) -> Pixels:
+    """(h, w, 4) in another lacquer: hue turned by up to -+ amount / 2, saturation and value down by up to `amount`.
+
+    A diffusion model draws its favourite colours; a class should not be known by them. Amount 0 changes nothing.
+    """
+    if amount == 0:
+        return rgba
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2HSV_FULL).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + 256 * rng.uniform(-amount / 2, amount / 2)) % 256
+    hsv[..., 1:] *= 1 - rng.uniform(0, amount, 2)
+    rgb = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB_FULL)
+    return np.concatenate([rgb, rgba[..., 3:]], axis=2)
+
+
 def place_on_ground(
     label: Pixels, shape: tuple[int, int], rng: np.random.Generator, min_height: float, max_height: float
 ) -> Box | None:
@@ -106,10 +120,11 @@ class PasteCutouts(BaseTransform):
         max_height: float,
         place: Literal["ground", "ucg"],
         flip: float,
+        recolour: float,
     ) -> None:
         self.bank = {class_id: cutouts for class_id, cutouts in sorted(bank.items()) if len(cutouts)}
         self.probability, self.max_instances = probability, max_instances
-        self.heights, self.place, self.flip = (min_height, max_height), place, flip
+        self.heights, self.place, self.flip, self.recolour = (min_height, max_height), place, flip, recolour
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         rng = stream(results["seed"], results["draw"], "paste")
@@ -130,6 +145,7 @@ class PasteCutouts(BaseTransform):
         rgba = self.bank[class_id][int(rng.integers(len(self.bank[class_id])))]
         if rng.random() < self.flip:
             rgba = rgba[:, ::-1]
+        rgba = recolour(rgba, rng, self.recolour)
         if self.place == "ucg":
             return place_anywhere(label, rgba.shape[:2], rng), class_id, rgba
         return place_on_ground(label, rgba.shape[:2], rng, *self.heights), class_id, rgba
