@@ -96,7 +96,6 @@ class Paste(Section):
     max_height: Annotated[float, Field(gt=0.0, le=1.0)]
     place: Literal["ground", "ucg"]
     flip: Share
-    recolour: Share
 
     @model_validator(mode="after")
     def ordered(self) -> Paste:

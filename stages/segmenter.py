@@ -84,7 +84,7 @@ def _encoder_decoder(backbone: dict[str, Any], decode_head: dict[str, Any]) -> d
 
 
 def _unet(num_classes: int) -> dict[str, Any]:
-    """U-Net, 16 to 256 channels at strides 1 to 16, for small images.
+    """U-Net, 16 to 128 channels at strides 1 to 8, for small images.
 
     Group norm: with batch norm, statistics of source and mixed images would be used on target images.
     """
@@ -93,19 +93,19 @@ def _unet(num_classes: int) -> dict[str, Any]:
         "backbone": {
             "type": "UNet",
             "base_channels": 16,
-            "num_stages": 5,
-            "strides": (1, 1, 1, 1, 1),
-            "enc_num_convs": (1, 2, 2, 2, 2),
-            "dec_num_convs": (1, 2, 2, 2),
-            "downsamples": (True, True, True, True),
-            "enc_dilations": (1, 1, 1, 1, 1),
-            "dec_dilations": (1, 1, 1, 1),
+            "num_stages": 4,
+            "strides": (1, 1, 1, 1),
+            "enc_num_convs": (1, 2, 2, 2),
+            "dec_num_convs": (1, 2, 2),
+            "downsamples": (True, True, True),
+            "enc_dilations": (1, 1, 1, 1),
+            "dec_dilations": (1, 1, 1),
             "norm_cfg": norm,
         },
         "decode_head": {
             "type": "FCNHead",
             "in_channels": 16,
-            "in_index": 4,
+            "in_index": 3,
             "channels": 16,
             "num_convs": 0,
             "concat_input": False,

@@ -59,27 +59,12 @@ def resize(rgba: Pixels, height: int, width: int) -> Pixels:
     return np.concatenate([colour.round().clip(0, 255), opaque], axis=2).astype(np.uint8)
 
 
-def recolour(rgba: Pixels, rng: np.random.Generator, amount: float) -> Pixels:
-    """(h, w, 4) in another lacquer: hue turned by up to -+ amount / 2, saturation and value down by up to `amount`.
-
-    A diffusion model draws its favourite colours; a class should not be known by them. Amount 0 changes nothing.
-    """
-    if amount == 0:
-        return rgba
-    hsv = cv2.cvtColor(np.ascontiguousarray(rgba[..., :3]), cv2.COLOR_RGB2HSV_FULL).astype(np.float32)
-    hsv[..., 0] = (hsv[..., 0] + 256 * rng.uniform(-amount / 2, amount / 2)) % 256
-    hsv[..., 1:] *= 1 - rng.uniform(0, amount, 2)
-    rgb = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB_FULL)
-    return np.concatenate([rgb, rgba[..., 3:]], axis=2)
-
-
 def place_on_ground(
     label: Pixels, shape: tuple[int, int], rng: np.random.Generator, min_height: float, max_height: float
 ) -> Box | None:
     """A box for a cutout of this (h, w); the middle of its lower edge is on a ground pixel of the label.
 
-    The height is uniform in [min_height, max_height] image heights: on a flat street it grows in proportion to
-    the distance of the foot below the horizon, and feet are as likely on any row. What is large is near, and what is
+    The height is log-uniform in [min_height, max_height] image heights. What is large is near, and what is
     near stands low in the image: the foot's rank among the ground pixels, from the top down, is the height's
     quantile, give or take a tenth. None where the label shows no ground.
     """
@@ -87,7 +72,7 @@ def place_on_ground(
     if not len(rows):
         return None
     nearness = rng.random()
-    height = max(1, round(label.shape[0] * (min_height + (max_height - min_height) * nearness)))
+    height = max(1, round(label.shape[0] * min_height * (max_height / min_height) ** nearness))
     width = max(1, round(height * shape[1] / shape[0]))
     foot = round(np.clip(nearness + rng.normal(0, 0.1), 0, 1) * (len(rows) - 1))
     return Box(int(rows[foot]) + 1 - height, int(cols[foot]) - width // 2, height, width)
@@ -120,11 +105,10 @@ class PasteCutouts(BaseTransform):
         max_height: float,
         place: Literal["ground", "ucg"],
         flip: float,
-        recolour: float,
     ) -> None:
         self.bank = {class_id: cutouts for class_id, cutouts in sorted(bank.items()) if len(cutouts)}
         self.probability, self.max_instances = probability, max_instances
-        self.heights, self.place, self.flip, self.recolour = (min_height, max_height), place, flip, recolour
+        self.heights, self.place, self.flip = (min_height, max_height), place, flip
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         rng = stream(results["seed"], results["draw"], "paste")
@@ -145,7 +129,6 @@ class PasteCutouts(BaseTransform):
         rgba = self.bank[class_id][int(rng.integers(len(self.bank[class_id])))]
         if rng.random() < self.flip:
             rgba = rgba[:, ::-1]
-        rgba = recolour(rgba, rng, self.recolour)
         if self.place == "ucg":
             return place_anywhere(label, rgba.shape[:2], rng), class_id, rgba
         return place_on_ground(label, rgba.shape[:2], rng, *self.heights), class_id, rgba
