@@ -121,6 +121,7 @@ def test_gradients_reach_the_student_and_never_the_teacher():
     out = dacs(**dacs.data_preprocessor(batch(), True), mode="loss")
     (out["source.loss"] + out["mix.loss"]).backward()
     assert all(parameter.grad is not None for parameter in dacs.student.parameters())
+    assert not any(parameter.requires_grad for parameter in dacs.teacher.parameters())
     assert all(parameter.grad is None for parameter in dacs.teacher.parameters())
 
 

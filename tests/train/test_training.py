@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,41 +83,52 @@ def test_segformer_trains_too(root: Path):
     assert outputs() == first
 
 
-def killed(argv: list[str], interval: int) -> None:
-    """Start a training in a process of its own and kill it as soon as it has left a checkpoint."""
-    code = f"import stages.train.__main__ as t; t.CHECKPOINT_INTERVAL = {interval}; t.main({argv})"
+KILLED = """
+import os, signal
+import stages.train.__main__ as train
+
+class Killer(train.Checkpoint):
+    def after_train_iter(self, runner, *arguments, **named):
+        super().after_train_iter(runner, *arguments, **named)
+        if runner.iter == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train.Checkpoint, train.CHECKPOINT_INTERVAL = Killer, 5
+train.main(["grafted", "0"])
+"""
+
+
+def killed() -> None:
+    """A training in a process of its own that is killed in iteration 7, with a checkpoint of iteration 5 behind it."""
     environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
-    with (
-        open("log", "w") as log,
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=log) as run,
-    ):
-        while run.poll() is None and not list(Path("data/.work").glob("*/*/checkpoint.pth")):
-            time.sleep(0.005)
-        run.send_signal(signal.SIGKILL)
-    assert run.returncode == -signal.SIGKILL, Path("log").read_text()
+    run = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert len(list(Path("data/.work").glob("*/*/checkpoint.pth"))) == 1
+    assert not Path("models").exists()
 
 
 @pytest.mark.parametrize("name", ["unet", "segformer"])  # segformer drops out: its random state must come back too
 def test_a_killed_run_goes_on_to_the_same_bytes(root: Path, name: str, capsys: pytest.CaptureFixture):
-    edit_params(root, lambda params: params["train"].update(model=name, iterations=40, warmup=10))
-    killed(["grafted", "0"], interval=5)
-    assert not Path("models").exists()
+    edit_params(root, lambda params: params["train"].update(model=name, iterations=12, warmup=3))
+    killed()
     main(["grafted", "0"])
     resumed = outputs()
-    assert " 0/40" not in capsys.readouterr().err  # it did not begin anew
+    progress = capsys.readouterr().err
+    assert " 5/12" in progress
+    assert " 0/12" not in progress  # it did not begin anew
     main(["grafted", "0"])
     assert outputs() == resumed
 
 
 def test_a_run_with_other_params_does_not_go_on_from_the_killed_one(root: Path):
-    edit_params(root, lambda params: params["train"].update(iterations=40))
-    killed(["grafted", "0"], interval=5)
-    edit_params(root, lambda params: params["train"].update(iterations=4))
+    edit_params(root, lambda params: params["train"].update(iterations=12))
+    killed()
+    edit_params(root, lambda params: params["train"].update(iterations=8))
     main(["grafted", "0"])
     after_kill = outputs()
     main(["grafted", "0"])
     assert outputs() == after_kill
-    assert len(after_kill[1].splitlines()) == 1 + 4
+    assert len(after_kill[1].splitlines()) == 1 + 8
 
 
 def test_target_labels_cannot_reach_the_loss(root: Path):
