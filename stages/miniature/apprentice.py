@@ -52,9 +52,10 @@ def train(
     `every` steps, at which it also saves. Raises GraftError when the loss is not finite.
     """
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    buffers = dict(model.named_buffers())
     optimiser = torch.optim.AdamW(parameters.values(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     shadow = {n: p.detach().clone() for n, p in parameters.items()}
-    step, curve, recent = _resume(folder, parameters, shadow, optimiser)
+    step, curve, recent = _resume(folder, parameters, shadow, buffers, optimiser)
     bar = tqdm(total=steps, initial=step, desc=title, unit="step", mininterval=5)
     while step < steps:
         for group in optimiser.param_groups:
@@ -77,7 +78,7 @@ def train(
             curve.append(sum(recent) / len(recent))
             recent.clear()
             bar.set_postfix(loss=f"{curve[-1]:.4f}")
-            _save(folder, step, parameters, shadow, optimiser, curve)
+            _save(folder, step, parameters, shadow, buffers, optimiser, curve)
     bar.close()
     with torch.no_grad():
         for name, p in parameters.items():
@@ -93,22 +94,29 @@ def _schedule(step: int, steps: int) -> float:
 
 
 def _save(
-    folder: Path, step: int, parameters: dict, shadow: dict, optimiser: torch.optim.Optimizer, curve: list[float]
+    folder: Path,
+    step: int,
+    parameters: dict,
+    shadow: dict,
+    buffers: dict,
+    optimiser: torch.optim.Optimizer,
+    curve: list[float],
 ) -> None:
-    """One safetensors file, whole or absent: weights, their average, AdamW's moments, the step, the curve."""
+    """One safetensors file, whole or absent: weights, their average, buffers, AdamW's moments, the step, the curve."""
     state = {"step": torch.tensor(step), "curve": torch.tensor(curve, dtype=torch.float64)}
     for name, p in parameters.items():
         state[f"weight/{name}"], state[f"shadow/{name}"] = p.detach().contiguous(), shadow[name].contiguous()
         if optimiser.state.get(p):  # a parameter that had no gradient yet has no moments
             state[f"m/{name}"] = optimiser.state[p]["exp_avg"].contiguous()
             state[f"v/{name}"] = optimiser.state[p]["exp_avg_sq"].contiguous()
+    state |= {f"buffer/{name}": value.contiguous() for name, value in buffers.items()}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(state, folder / "checkpoint.tmp")
     os.replace(folder / "checkpoint.tmp", folder / "checkpoint.safetensors")
 
 
 def _resume(
-    folder: Path, parameters: dict, shadow: dict, optimiser: torch.optim.Optimizer
+    folder: Path, parameters: dict, shadow: dict, buffers: dict, optimiser: torch.optim.Optimizer
 ) -> tuple[int, list[float], list[float]]:
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
@@ -122,4 +130,6 @@ def _resume(
             if f"m/{name}" in state:
                 moments = {"exp_avg": state[f"m/{name}"].clone(), "exp_avg_sq": state[f"v/{name}"].clone()}
                 optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
+        for name, value in buffers.items():
+            value.copy_(state[f"buffer/{name}"])
     return step, state["curve"].tolist(), []

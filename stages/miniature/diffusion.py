@@ -1,6 +1,6 @@
 """Learn to draw: a small text-to-image latent diffusion model in diffusers' own layout.
 
-in    data/miniature/book/train, data/miniature/models/{vae, words}
+in    data/miniature/book/train, data/miniature/models/{vae, painter, words}
 out   data/miniature/models/diffusion (loadable by StableDiffusionPipeline.from_pretrained)
 command   python -m stages.miniature.diffusion        cost   45 min on one core
 expected  the scorer finds the asked class in over 90 % of the drawings (metrics/miniature.json)
@@ -20,6 +20,7 @@ from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 
 from stages.miniature.apprentice import train, work_folder
 from stages.miniature.book import FOLDER, Book
+from stages.miniature.painter import OUT as PAINTER
 from stages.miniature.vae import OUT as VAE
 from stages.miniature.words import LENGTH, denoising, encode_book, schedule
 from stages.miniature.words import OUT as WORDS
@@ -68,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         average=0.998,
     )
     StableDiffusionPipeline(
-        vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=schedule(), safety_checker=None,
+        vae=AutoencoderKL.from_pretrained(PAINTER), text_encoder=encoder, tokenizer=tokenizer, unet=unet,
+        scheduler=schedule(), safety_checker=None,
         feature_extractor=CLIPImageProcessor(), requires_safety_checker=False,
     ).save_pretrained(OUT)  # fmt: skip
 

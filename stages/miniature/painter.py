@@ -31,7 +31,7 @@ from stages.miniature.vae import to_pixels
 from stages.params import command
 
 OUT = Path("data/miniature/models/painter")
-STEPS, BATCH, LR = 3000, 16, 1e-3
+STEPS, BATCH, LR = 4500, 16, 1e-3
 ADVERSARY = 0.5  # of the discriminator's gradient at the last layer, relative to the distances' gradient
 START = 200  # steps that the discriminator learns alone
 

@@ -1,6 +1,6 @@
 """Examine the small models and put them where the main line finds them.
 
-in    data/miniature/{book/heldout, models/*}
+in    data/miniature/{book/heldout, models/{diffusion, clip, sam}}
 out   metrics/miniature.json; models/miniature/{diffusion, clip, sam}, kept in git (no declared out: see dvc.yaml)
 command   python -m stages.miniature.release        cost   4 min on one core
 expected  scorer: 0.90 or more of the drawings of every class; sam: mean IoU 0.85 or more
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     pipe = sampler.load(MADE / "diffusion", "float32")
     clip = Clip(MADE / "clip", [f"a photo of a {kind}" for kind in KINDS])
     figures = {
-        "vae_psnr_db": psnr(AutoencoderKL.from_pretrained(MADE / "vae"), book),
+        "vae": fidelity(pipe.vae, book),
         "scorer_on_renders": scored(clip, [(book.images[k], book.pages[k]["kind"]) for k in range(PAGES)]),
         "scorer_on_drawings": scored(clip, drawings(pipe, params)),
         "sam_iou": sam_iou(Sam(MADE / "sam"), book),
@@ -71,11 +71,19 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 @torch.no_grad()
-def psnr(vae: AutoencoderKL, book: Book) -> float:
-    """Peak signal-to-noise ratio of reconstructed held-out pages, in dB over 8-bit values."""
+def fidelity(vae: AutoencoderKL, book: Book) -> dict[str, float]:
+    """Of reconstructed held-out pages: peak signal-to-noise ratio in dB, of the page and of its object alone, and how
+    steep the object's edges are, as a share of what they are in the page."""
     pixels = to_pixels(book.images[:PAGES].copy())
     recon = vae.decode(vae.encode(pixels).latent_dist.mean).sample.clamp(-1, 1)
-    return round(float(10 * torch.log10(4 / (recon - pixels).square().mean())), 2)
+    on = torch.from_numpy(book.masks[:PAGES] > 0)
+    error = (recon - pixels).square().mean(1)
+    slope = [image.diff(dim=-1).abs().mean(1)[on[..., 1:]].mean() for image in (recon, pixels)]
+    return {
+        "psnr_db": round(float(10 * torch.log10(4 / error.mean())), 2),
+        "object_psnr_db": round(float(10 * torch.log10(4 / error[on].mean())), 2),
+        "edges": round(float(slope[0] / slope[1]), 3),
+    }
 
 
 def scored(clip: Clip, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from stages.miniature import apprentice
 from stages.params import GraftError
@@ -19,10 +20,10 @@ def regression(model: nn.Linear):
     return loss
 
 
-def fit(folder: Path, stop_at: int | None = None) -> nn.Linear:
-    """60 steps, or a kill once `stop_at` steps are done."""
+def fit(folder: Path, stop_at: int | None = None, normed: bool = False) -> nn.Linear:
+    """60 steps, or a kill once `stop_at` steps are done. `normed`: by an estimate that is kept in buffers."""
     torch.manual_seed(0)
-    model = nn.Linear(3, 1)
+    model = spectral_norm(nn.Linear(3, 1)) if normed else nn.Linear(3, 1)
     loss = regression(model)
 
     def watched(step: int, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
@@ -40,6 +41,14 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(tmp_path: Path) -
         fit(tmp_path / "killed", stop_at=31)
     resumed = fit(tmp_path / "killed")
     assert torch.equal(whole.weight, resumed.weight) and torch.equal(whole.bias, resumed.bias)
+
+
+def test_what_a_model_remembers_beside_its_weights_comes_back_too(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole", normed=True).state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "killed", stop_at=31, normed=True)
+    resumed = fit(tmp_path / "killed", normed=True).state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_it_learns(tmp_path: Path) -> None:
