@@ -111,6 +111,8 @@ class Train(Section):
     recipes: Annotated[list[Recipe], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     model: Literal["unet", "segformer"]
+    encoder: str | None
+    encoder_lr: Positive
     iterations: Count
     batch: Annotated[int, Field(ge=2)]
     lr: Positive

@@ -12,7 +12,8 @@ from typing import Any
 from mmengine import ConfigDict
 from mmengine.registry import DefaultScope
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from stages.labels import IGNORE, GraftError
 
@@ -34,6 +35,26 @@ def build(name: str, num_classes: int) -> EncoderDecoder:
     with DefaultScope.overwrite_default_scope("mmseg"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Default ``avg_non_ignore`` is False")
         return MODELS.build(ConfigDict(_encoder_decoder(**_NETWORKS[name](num_classes))))
+
+
+def load_encoder(model: EncoderDecoder, folder: Path | str) -> nn.Module:
+    """Give the network's encoder the weights in folder/model.safetensors; the encoder is returned.
+
+    Raises GraftError when the file is missing or damaged, or holds the encoder of another network.
+    """
+    path = Path(folder) / "model.safetensors"
+    encoder = getattr(model.backbone, "encoder", model.backbone)
+    try:
+        encoder.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise GraftError(f"params.yaml: train.encoder: there is no {path}; correct it, or null for none") from None
+    except (SafetensorError, OSError):
+        raise GraftError(f"{path} is damaged; fetch it again (for what git keeps: `git checkout {path}`)") from None
+    except RuntimeError:
+        raise GraftError(
+            f"params.yaml: train.encoder: {path} is not the encoder of train.model; set train.encoder to null"
+        ) from None
+    return encoder
 
 
 def save(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[str]) -> None:

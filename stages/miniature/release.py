@@ -1,7 +1,8 @@
 """Examine the small models and put them where the main line finds them.
 
-in    data/miniature/{book/heldout, models/{diffusion, clip, sam}}
-out   metrics/miniature.json; models/miniature/{diffusion, clip, sam}, kept in git (no declared out: see dvc.yaml)
+in    data/miniature/{book/heldout, models/{diffusion, clip, sam, encoder}}
+out   metrics/miniature.json; models/miniature/{diffusion, clip, sam, encoder}, kept in git (no declared out: see
+      dvc.yaml)
 command   python -m stages.miniature.release        cost   4 min on one core
 expected  scorer: 0.90 or more of the drawings of every class; sam: mean IoU 0.85 or more
 """
@@ -20,6 +21,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionImg2ImgPipeline
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import safe_open
 from tqdm import tqdm
 
 from stages.generate import sampler
@@ -54,14 +56,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         "scorer_on_renders": scored(clip, [(book.images[k], book.pages[k]["kind"]) for k in range(PAGES)]),
         "scorer_on_drawings": scored(clip, drawings(pipe, params)),
         "sam_iou": sam_iou(Sam(MADE / "sam"), book),
+        "encoder_accuracy": heldout_accuracy(MADE / "encoder/model.safetensors"),
         "attribution_iou": attribution_iou(pipe, book, params),
     }
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/miniature.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
-    for model in ("diffusion", "clip", "sam"):
+    for model in ("diffusion", "clip", "sam", "encoder"):
         shutil.rmtree(SHIPPED / model, ignore_errors=True)
         shutil.copytree(MADE / model, SHIPPED / model)
+
+
+def heldout_accuracy(path: Path) -> float:
+    """What the encoder's training wrote beside the weights: the layer that says the names is not kept."""
+    with safe_open(path, "pt") as file:
+        return float(file.metadata()["heldout_accuracy"])
 
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

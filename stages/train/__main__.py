@@ -2,7 +2,8 @@
 
     python -m stages.train RECIPE SEED
 
-in      data/scenes/{source,target}/, data/cutouts/RECIPE/, the section `train` of params.yaml
+in      data/scenes/{source,target}/, data/cutouts/RECIPE/, the weights of train.encoder, the section `train` of
+        params.yaml
 out     models/segmenters/RECIPE-SEED.safetensors,
         metrics/train/RECIPE-SEED.csv (the losses of every iteration)
 cost    about 2 minutes on two cores with the default params
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's products differ from run to run
     set_random_seed(seed, deterministic=True)
     student = segmenter.build(train.model, len(CITYSCAPES.names))
+    student.init_weights()
+    encoder = segmenter.load_encoder(student, train.encoder) if train.encoder else None
     model = DACS(student, train.pseudo_threshold, train.jitter_probability, train.jitter, train.blur_probability)
     cutouts = {CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
     dataset = SourceTarget(
@@ -73,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "max_iters": train.iterations,
             "val_interval": train.iterations,
         },
-        optim_wrapper=adamw(student, train.lr, train.weight_decay),
+        optim_wrapper=adamw(student, train.lr, train.weight_decay, encoder, train.encoder_lr),
         param_scheduler=learning_rate(train.warmup, train.iterations),
         custom_hooks=[MeanTeacher(train.ema), SeedEachIteration(), losses, Checkpoint(CHECKPOINT_INTERVAL)],
         default_hooks={"timer": None, "sampler_seed": None, "logger": None, "checkpoint": None},
@@ -120,6 +123,7 @@ def _work_folder(recipe: str, seed: int, train: params.Train, *inputs: samples.S
     key = samples.key(
         train=train.model_dump(exclude={"recipes", "seeds"}),
         inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs],
+        encoder=samples.file_hash(train.encoder) if train.encoder else None,
         code=samples.code_version("stages.train", "stages.segmenter"),
     )
     work = Path("data/.work", f"{recipe}-{seed}", key)

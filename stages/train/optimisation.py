@@ -9,11 +9,21 @@ from torch import nn
 from torch.optim import AdamW
 
 
-def adamw(student: nn.Module, lr: float, weight_decay: float) -> OptimWrapper:
-    """AdamW on the student alone (the teacher is frozen); norms and biases, all 1-d, do not decay."""
-    matrices = [parameter for parameter in student.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in student.parameters() if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+def adamw(
+    student: nn.Module, lr: float, weight_decay: float, encoder: nn.Module | None = None, encoder_lr: float = 1.0
+) -> OptimWrapper:
+    """AdamW on the student alone (the teacher is frozen); norms and biases, all 1-d, do not decay.
+
+    The parameters of `encoder`, a part of the student, learn at `encoder_lr` times `lr`.
+    """
+    trained = {id(parameter) for parameter in encoder.parameters()} if encoder else set()
+    groups: list[dict[str, Any]] = []
+    for is_trained, rate in ((False, lr), (True, lr * encoder_lr)):
+        part = [parameter for parameter in student.parameters() if (id(parameter) in trained) == is_trained]
+        matrices = [parameter for parameter in part if parameter.ndim > 1]
+        vectors = [parameter for parameter in part if parameter.ndim <= 1]
+        groups += [{"params": matrices, "lr": rate}, {"params": vectors, "lr": rate, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
     return OptimWrapper(AdamW(groups, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay))
 
 

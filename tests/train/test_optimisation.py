@@ -45,6 +45,13 @@ def test_norms_and_biases_do_not_decay():
     assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(1, 0.01), (3, 0.0)]
 
 
+def test_an_encoder_that_comes_trained_learns_at_its_own_rate():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))
+    groups = adamw(model, 0.1, 0.01, encoder=model[0], encoder_lr=0.3).optimizer.param_groups
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert [rates[id(parameter)] for parameter in model.parameters()] == pytest.approx([0.03, 0.03, 0.1, 0.1])
+
+
 def test_ema_decay_is_0_at_first_and_bounded_by_ema():
     assert [ema_decay(t, 0.99) for t in (0, 1, 3, 98, 99, 5000)] == [0, 0.5, 0.75, 1 - 1 / 99, 0.99, 0.99]
 

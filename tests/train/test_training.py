@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import edit_params, write_scenes
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from stages import segmenter
 from stages.samples import Shards
 from stages.train.__main__ import main
+from stages.train.dacs import DACS
 from stages.train.dataset import Flip, SourceTarget
 
 REPO = Path(__file__).parents[2]
@@ -73,6 +74,55 @@ def test_the_saved_student_loads_and_is_no_copy_of_the_start():
     assert len(names) == 19
     assert not model.training
     assert not any(key.startswith(("student", "teacher")) for key in model.state_dict())
+
+
+def encoder_of_a_unet(folder: Path) -> dict[str, torch.Tensor]:
+    torch.manual_seed(7)
+    weights = {
+        name: torch.rand_like(value)
+        for name, value in segmenter.build("unet", 19).backbone.encoder.state_dict().items()
+    }
+    folder.mkdir()
+    save_file(weights, folder / "model.safetensors")
+    return weights
+
+
+def test_the_encoder_starts_from_the_weights_that_params_name(root: Path):
+    weights = encoder_of_a_unet(root / "encoder")
+    edit_params(root, lambda params: params["train"].update(encoder="encoder", lr=1e-12))
+    main(["baseline", "0"])
+    trained = load_file("models/segmenters/baseline-0.safetensors")
+    assert all(torch.allclose(trained[f"backbone.encoder.{name}"], value) for name, value in weights.items())
+
+
+def test_the_teacher_starts_from_them_too(root: Path):
+    encoder_of_a_unet(root / "encoder")
+    student = segmenter.build("unet", 19)
+    student.init_weights()
+    segmenter.load_encoder(student, root / "encoder")
+    model = DACS(student, 0.9, 0.0, 0.0, 0.0)
+    assert all(torch.equal(a, b) for a, b in zip(model.teacher.parameters(), student.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("missing", "train.encoder: there is no encoder/model.safetensors"),
+        ("cut short", "encoder/model.safetensors is damaged"),
+        ("of another network", "is not the encoder of train.model; set train.encoder to null"),
+    ],
+)
+def test_a_bad_encoder_is_one_sentence(root: Path, capsys: pytest.CaptureFixture, damage: str, says: str):
+    encoder_of_a_unet(root / "encoder")
+    path = root / "encoder/model.safetensors"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut short":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        edit_params(root, lambda params: params["train"].update(model="segformer"))
+    edit_params(root, lambda params: params["train"].update(encoder="encoder"))
+    assert says in fails(capsys, "baseline", "0")
 
 
 def test_segformer_trains_too(root: Path):
