@@ -18,7 +18,8 @@ from stages.miniature.objects import SUBTYPES, draw
 from stages.miniature.pen import CAMERA, GAME, Colour, Look, Rng, hsv, scaled
 
 ID = {name: CITYSCAPES.id(name) for name in CITYSCAPES.names}
-EYE = 2.6  # metres from the road to the camera: a foot on row y is drawn at (y - horizon) / EYE pixels per metre
+EYE = 4.0  # metres from the road to the camera: a foot on row y is drawn at (y - horizon) / EYE pixels per metre.
+# As from a lorry's roof: hardly a vehicle is wider than the picture, or more than twice as large as a drawing of it.
 
 
 @dataclass(frozen=True)
