@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def show(result: tables.Summary, novel: Sequence[str]) -> None:
     """Print the table, and what to open."""
     print(tables.aligned(tables.comparison(result, novel)))
-    print(f"\nmean ± std over seeds; open {REPORT / 'index.html'} to see the samples and the segmentations")
+    seeds = max(measures["seeds"] for measures in result.values())
+    what = "one seed" if seeds == 1 else f"mean ± std over {seeds} seeds"
+    print(f"\n{what}; open {REPORT / 'index.html'} to see the samples and the segmentations")
 
 
 def load(path: Path, command: str) -> Any:

@@ -12,7 +12,7 @@ MEANS = {"base_mIoU": "base mean", "novel_mIoU": "novel mean", "mIoU": "mean of 
 # A run is the content of one metrics/evaluate/RECIPE-SEED.json; runs are all of them: recipe -> one per seed.
 Run = Mapping[str, Any]
 Runs = Mapping[str, Sequence[Run]]
-# recipe -> measure -> {"mean", "std"} or None; "IoU" -> class -> the same.
+# recipe -> measure -> {"mean", "std"} or None; "IoU" -> class -> the same; "seeds" -> how many there were.
 Summary = dict[str, dict[str, Any]]
 Row = dict[str, Any]
 
@@ -34,6 +34,7 @@ def summary(runs: Runs) -> Summary:
     here. A stray prediction of an absent class lowers the IoU of the true class it misses, and adds no zero."""
     return {
         recipe: {
+            "seeds": len(seeds),
             **{measure: spread([run[measure] for run in seeds]) for measure in ("mIoU", "base_mIoU", "novel_mIoU")},
             "IoU": {name: spread([run["IoU"][name] for run in seeds]) for name in seeds[0]["classes"]},
         }
@@ -50,25 +51,29 @@ def present(result: Summary, novel: Sequence[str]) -> list[str]:
 def comparison(result: Summary, novel: Sequence[str]) -> list[list[str]]:
     """The table as text cells, header first: per class and per mean the recipes' mean ± std, and what each gains.
 
-    The gain is over `baseline`, or over the first recipe where there is no baseline."""
+    The gain is over `baseline`, or over the first recipe where there is no baseline. One seed has no spread to show."""
     reference = "baseline" if "baseline" in result else next(iter(result))
     header = ["IoU in %"]
     for recipe in result:
         header += [recipe] if recipe == reference else [recipe, "gain"]
     lines = [header]
+    several = any(measures["seeds"] > 1 for measures in result.values())
     for name in present(result, novel):
         values = {recipe: measures["IoU"][name] for recipe, measures in result.items()}
-        lines.append([f"{name} (novel)" if name in novel else name, *_cells(values, reference)])
+        lines.append([f"{name} (novel)" if name in novel else name, *_cells(values, reference, several)])
     for measure, name in MEANS.items():
-        lines.append([name, *_cells({recipe: measures[measure] for recipe, measures in result.items()}, reference)])
+        values = {recipe: measures[measure] for recipe, measures in result.items()}
+        lines.append([name, *_cells(values, reference, several)])
     return lines
 
 
-def _cells(values: Mapping[str, dict[str, float] | None], reference: str) -> list[str]:
-    """ "mean ± std" of each recipe, followed by its gain unless it is the reference; "-" where there is no value."""
+def _cells(values: Mapping[str, dict[str, float] | None], reference: str, several: bool) -> list[str]:
+    """ "mean ± std", or of one seed the mean alone, of each recipe, followed by its gain unless it is the reference;
+    "-" where there is no value."""
     cells, base = [], values[reference]
     for recipe, value in values.items():
-        cells.append(f"{value['mean']:.2f} ± {value['std']:.2f}" if value else "-")
+        deviation = f" ± {value['std']:.2f}" if value and several else ""
+        cells.append(f"{value['mean']:.2f}{deviation}" if value else "-")
         if recipe != reference:
             cells.append(f"{value['mean'] - base['mean']:+.2f}" if value and base else "-")
     return cells

@@ -46,6 +46,11 @@ def test_one_seed_has_no_spread_and_a_group_without_classes_no_mean() -> None:
     assert tables.spread([]) is None
 
 
+def test_one_seed_shows_no_spread() -> None:
+    lines = tables.comparison(tables.summary({"baseline": BASELINE[:1], "grafted": GRAFTED[:1]}), ["bus"])
+    assert lines[1:3] == [["road", "60.00", "80.00", "+20.00"], ["bus (novel)", "0.00", "50.00", "+50.00"]]
+
+
 def test_the_summary_does_not_depend_on_the_order_of_seeds() -> None:
     assert tables.summary({"grafted": GRAFTED}) == tables.summary({"grafted": GRAFTED[::-1]})
 
