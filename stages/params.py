@@ -13,25 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.labels import CITYSCAPES, GraftError
+from stages.sections import Count, Positive, Section, Seed, Share, Side
+from stages.train_params import Evaluate, Train
 
 __all__ = ["GraftError", "Params", "command", "read"]
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Side = Annotated[int, Field(ge=16, le=4096, multiple_of=8)]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: frozen, no coercion, no unknown key, no NaN."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Scenes(Section):
@@ -87,47 +77,6 @@ class Clean(Section):
 
 class Cutouts(Section):
     seed: Seed
-
-
-class Paste(Section):
-    probability: Share
-    max_instances: Count
-    min_height: Annotated[float, Field(gt=0.0, le=1.0)]
-    max_height: Annotated[float, Field(gt=0.0, le=1.0)]
-    place: Literal["ground", "ucg"]
-    flip: Share
-
-    @model_validator(mode="after")
-    def ordered(self) -> Paste:
-        if self.min_height > self.max_height:
-            raise ValueError("min_height must not be above max_height")
-        return self
-
-
-Recipe = Literal["baseline", "grafted", "blobs", "shuffled"]
-
-
-class Train(Section):
-    recipes: Annotated[list[Recipe], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    model: Literal["unet", "segformer"]
-    encoder: str | None
-    encoder_lr: Positive
-    iterations: Count
-    batch: Annotated[int, Field(ge=2)]
-    lr: Positive
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    warmup: Annotated[int, Field(ge=0)]
-    ema: Share
-    pseudo_threshold: Share
-    jitter_probability: Share
-    jitter: Annotated[float, Field(ge=0.0, le=0.5)]
-    blur_probability: Share
-    paste: Paste
-
-
-class Evaluate(Section):
-    batch: Count
 
 
 class Params(Section):

@@ -1,0 +1,19 @@
+"""What the sections of params.yaml are made of: a strict base class, and the types of their values."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Side = Annotated[int, Field(ge=16, le=4096, multiple_of=8)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, no coercion, no unknown key, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
