@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.sections import Count, Positive, Section, Seed, Share
+from stages.sections import Count, Positive, Section, Seed, Share, Side
 
 
 class Paste(Section):
@@ -46,5 +46,22 @@ class Train(Section):
     paste: Paste
 
 
+Window = Annotated[list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2)]
+Size = Annotated[list[Side], Field(min_length=2, max_length=2)]
+
+
 class Evaluate(Section):
     batch: Count
+    size: Size | None
+    window: Window | None
+    stride: Window | None
+    flip: bool
+    absent: Literal["skip", "mmseg"]
+
+    @model_validator(mode="after")
+    def windows_overlap(self) -> Evaluate:
+        if (self.window is None) != (self.stride is None):
+            raise ValueError("window and stride are both null (the whole image) or both given")
+        if self.window and self.stride and any(s > w for s, w in zip(self.stride, self.window, strict=True)):
+            raise ValueError("stride must not be above window, or pixels between two windows are never seen")
+        return self

@@ -5,10 +5,12 @@
 in      models/segmenters/RECIPE-SEED.safetensors, data/scenes/val/, `classes` and the section
         `evaluate` of params.yaml
 out     data/evaluated/RECIPE-SEED/ (prediction.png of every image),
-        metrics/evaluate/RECIPE-SEED.json (confusion matrix, IoU of every class, means)
+        metrics/evaluate/RECIPE-SEED.json (confusion matrix; IoU, boundary IoU and accuracy of every class,
+        means; what car, truck, bus and train are taken for)
 cost    a few seconds on one core with the default params
 expect  baseline: novel_mIoU near 0
-source  IoU as in Cityscapes and mmsegmentation; what counts in a mean is told in confusion.py
+source  IoU as in Cityscapes and mmsegmentation, boundary IoU of Cheng et al. 2021; what counts in a mean is
+        told in confusion.py, how an image is looked at in predict.py
 """
 
 from __future__ import annotations
@@ -20,13 +22,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.device import get_device
 from mmseg.models import BaseSegmentor
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from stages import params, samples, segmenter
+from stages.evaluate.boundary import boundary_areas, boundary_scores
 from stages.evaluate.confusion import Matrix, confusion, scores
-from stages.evaluate.predict import predict
+from stages.evaluate.predict import View, predict
 from stages.labels import GraftError
+from stages.train_params import Evaluate
 
 
 @params.command
@@ -40,18 +47,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not val.rows:
         raise GraftError(f"{val.folder} holds no image; run the stage scenes with scenes.val >= 1")
 
-    keys = _keys(val, weights, config.evaluate.batch)
+    keys = _keys(val, weights, config.evaluate)
+    view = _view(config.evaluate)
     folder = Path(f"data/evaluated/{recipe}-{seed}")
     batches = list(_batches(val, config.evaluate.batch))
     samples.build(
         folder,
         keys,
-        lambda missing: _predictions(model, val, batches, {uid: keys[uid] for uid in missing}),
+        lambda missing: _predictions(model, view, val, batches, {uid: keys[uid] for uid in missing}),
         title=f"evaluate {recipe}-{seed}",
     )
-    matrix = _confusion(val, samples.Shards(folder), len(names))
+    matrix, areas = _count(val, samples.Shards(folder), len(names))
     result = {"recipe": recipe, "seed": seed, "classes": names, "novel": config.classes}
-    result |= {"confusion": matrix.tolist()} | scores(matrix, names, config.classes)
+    result |= {"confusion": matrix.tolist()} | scores(matrix, names, config.classes, config.evaluate.absent)
+    result |= boundary_scores(areas, matrix, names, config.classes)
     _write(Path(f"metrics/evaluate/{recipe}-{seed}.json"), result)
 
 
@@ -67,9 +76,16 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
     return args.recipe, args.seed
 
 
-def _keys(val: samples.Shards, weights: Path, batch: int) -> dict[str, str]:
+def _view(evaluate: Evaluate) -> View:
+    size, window, stride = (
+        (each[0], each[1]) if each else None for each in (evaluate.size, evaluate.window, evaluate.stride)
+    )
+    return View(size, window, stride, evaluate.flip)
+
+
+def _keys(val: samples.Shards, weights: Path, evaluate: Evaluate) -> dict[str, str]:
     code = samples.code_version("stages.evaluate", "stages.segmenter")
-    made_by = {"weights": samples.file_hash(weights), "batch": batch, "code": code}
+    made_by = {"weights": samples.file_hash(weights), "how": evaluate.model_dump(exclude={"absent"}), "code": code}
     return {row["uid"]: samples.key(image=row["sha256"], **made_by) for row in val.rows}
 
 
@@ -81,28 +97,32 @@ def _batches(val: samples.Shards, size: int) -> Iterator[list[str]]:
 
 
 def _predictions(
-    model: BaseSegmentor, val: samples.Shards, batches: list[list[str]], missing: Mapping[str, str]
+    model: BaseSegmentor, view: View, val: samples.Shards, batches: list[list[str]], missing: Mapping[str, str]
 ) -> Iterator[samples.Sample]:
     """The missing samples (uid -> key), out of whole batches: one of another size might round differently."""
     for uids in batches:
         if missing.keys() & set(uids):
             images = [samples.png_array(val.read(uid)["image.png"]) for uid in uids]
-            for uid, prediction in zip(uids, predict(model, images), strict=True):
+            for uid, prediction in zip(uids, predict(model, images, view), strict=True):
                 if uid in missing:
                     files = {"prediction.png": samples.png_bytes(prediction)}
                     yield samples.Sample(uid, missing[uid], {}, files)
 
 
-def _confusion(val: samples.Shards, predicted: samples.Shards, num_classes: int) -> Matrix:
-    total = np.zeros((num_classes, num_classes), dtype=np.int64)
-    for row, files in val:
+def _count(val: samples.Shards, predicted: samples.Shards, num_classes: int) -> tuple[Matrix, NDArray[np.int64]]:
+    """The confusion matrix and the boundary areas of the whole set."""
+    matrix, areas = np.zeros((num_classes, num_classes), np.int64), np.zeros((2, num_classes), np.int64)
+    for row, files in tqdm(val, total=len(val.rows), desc="count", unit="image", delay=2, leave=False):
+        if "label.png" not in files:
+            raise GraftError(f"{val.folder}: sample {row['uid']} has no label.png; label it, or take it out")
         truth = samples.png_array(files["label.png"])
         prediction = samples.png_array(predicted.read(row["uid"])["prediction.png"])
         try:
-            total += confusion(truth, prediction, num_classes)
+            matrix += confusion(torch.from_numpy(truth), torch.from_numpy(prediction), num_classes).numpy()
         except ValueError as error:
             raise GraftError(f"{val.folder}: sample {row['uid']}: {error}; correct its label.png") from None
-    return total
+        areas += boundary_areas(truth, prediction, num_classes)
+    return matrix, areas
 
 
 def _write(path: Path, result: dict[str, object]) -> None:

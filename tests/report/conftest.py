@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from stages.evaluate.confusion import confusion, scores
@@ -103,7 +104,8 @@ def write_candidates(name: str) -> None:
 def write_run(recipe: str, seed: int) -> None:
     predicted = {f"val-{k}": {"prediction.png": png_bytes(prediction(k, recipe, seed))} for k in range(4)}
     store(Path(f"data/evaluated/{recipe}-{seed}"), predicted)
-    matrix = np.sum([confusion(truth(k), prediction(k, recipe, seed), 19) for k in range(4)], axis=0)
+    maps = [(torch.from_numpy(truth(k)), torch.from_numpy(prediction(k, recipe, seed))) for k in range(4)]
+    matrix = np.sum([confusion(*pair, 19).numpy() for pair in maps], axis=0)
     result = {"recipe": recipe, "seed": seed, "classes": list(CITYSCAPES.names), "novel": NOVEL}
     result |= {"confusion": matrix.tolist()} | scores(matrix, CITYSCAPES.names, NOVEL)
     for folder in ("metrics/evaluate", "metrics/train"):
