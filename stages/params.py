@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -24,13 +24,41 @@ from stages.train_params import Evaluate, Train
 __all__ = ["GraftError", "Params", "command", "read"]
 
 
+class Folder(Section):
+    """A dataset of the user's: see stages/folders.py and stages/idmaps.py."""
+
+    images: str
+    labels: str | None = None
+    ids: str | dict[int, str] | None = None
+
+    @model_validator(mode="after")
+    def labels_have_ids(self) -> Folder:
+        if (self.labels is None) != (self.ids is None):
+            raise ValueError("labels and ids go together: a folder of labels, and the id map that says what they mean")
+        return self
+
+
+# How many scenes of the small world, or a folder. The tags keep an error to the one that was meant.
+Split = Annotated[
+    Annotated[Count, Tag("(count)")] | Annotated[Folder, Tag("(folder)")],
+    Discriminator(lambda given: "(folder)" if isinstance(given, dict | Folder) else "(count)"),
+]
+
+
 class Scenes(Section):
     seed: Seed
-    source: Count
-    target: Count
-    val: Count
+    source: Split
+    target: Split
+    val: Split
     height: Side
     width: Side
+
+    @model_validator(mode="after")
+    def labelled(self) -> Scenes:
+        for name, split in (("source", self.source), ("val", self.val)):
+            if isinstance(split, Folder) and split.labels is None:
+                raise ValueError(f"{name} needs labels and ids; only target goes without")
+        return self
 
 
 class Generate(Section):
@@ -122,7 +150,7 @@ def read(path: Path | str = "params.yaml") -> Params:
 
 def _sentence(error: Any) -> str:
     """One pydantic error as words: the dotted key, the complaint, and the value that is there."""
-    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    key = ".".join(str(part) for part in error["loc"] if part not in ("(count)", "(folder)")) or "the file"
     if error["type"] == "extra_forbidden":
         return f"unknown key {key}; remove it or correct its name"
     if error["type"] == "missing":

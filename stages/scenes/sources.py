@@ -1,0 +1,116 @@
+"""Where the scenes of a split come from: the small world's renderer, or a folder of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stages.folders import Pair, fitted, pairs, read_image, read_label
+from stages.idmaps import IdMap, idmap
+from stages.labels import GraftError
+from stages.miniature.streets import Domain, street
+from stages.params import Folder, Scenes
+from stages.samples import code_version, key
+
+Split = Literal["source", "target", "val"]
+SPLITS: tuple[Split, ...] = ("source", "target", "val")
+DOMAIN: dict[Split, Domain] = {"source": "source", "target": "target", "val": "target"}
+FIRST: dict[Split, int] = {"source": 0, "target": 0, "val": 1_000_000}  # val renders other streets than target
+RENDERER = ("stages.miniature.streets", "stages.miniature.canvas", "stages.miniature.objects", "stages.miniature.pen")
+READER = ("stages.folders", "stages.idmaps")
+
+Scene = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
+
+
+class Source(Protocol):
+    """The scenes of one split: their uids, the key of each, and the scene itself."""
+
+    @property
+    def uids(self) -> list[str]: ...
+    def keys(self) -> dict[str, str]: ...
+    def about(self, uid: str) -> dict[str, Any]: ...
+    def scene(self, uid: str) -> Scene: ...
+
+
+def source(split: Split, scenes: Scenes) -> Source:
+    """The source of a split. Raises GraftError when its folder is not whole (see folders.pairs)."""
+    given = {"source": scenes.source, "target": scenes.target, "val": scenes.val}[split]
+    size = (scenes.height, scenes.width)
+    if not isinstance(given, Folder):
+        return Rendered(split, given, scenes.seed, size)
+    ids = idmap(given.ids or "train_ids", f"params.yaml scenes.{split}.ids")
+    try:
+        found = pairs(Path(given.images), Path(given.labels) if given.labels else None, ids)
+    except GraftError as error:
+        raise GraftError(f"scenes.{split}: {error}") from None
+    return Filed(ids, size, {f"{split}-{pair.slug}": pair for pair in found})
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Scenes of the small world by number."""
+
+    split: Split
+    count: int
+    seed: int
+    size: tuple[int, int]
+
+    @property
+    def uids(self) -> list[str]:
+        return [f"{self.split}-{k:06d}" for k in range(self.count)]
+
+    def keys(self) -> dict[str, str]:
+        made_by: dict[str, Any] = {"seed": self.seed, "size": self.size, "code": code_version(*RENDERER)}
+        return {uid: key(split=self.split, k=k, **made_by) for k, uid in enumerate(self.uids)}
+
+    def about(self, uid: str) -> dict[str, Any]:
+        return {}
+
+    def scene(self, uid: str) -> Scene:
+        """(H, W, 3) uint8 RGB and (H, W) uint8 train ids; None for target, whose labels nothing may look at."""
+        index = FIRST[self.split] + int(uid.removeprefix(f"{self.split}-"))
+        image, label = street(index, self.seed, DOMAIN[self.split], *self.size)
+        return image, (label if self.split != "target" else None)
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Scenes of a folder, brought to one size; a uid is the split and the file's name."""
+
+    ids: IdMap
+    size: tuple[int, int]
+    found: Mapping[str, Pair]
+
+    @property
+    def uids(self) -> list[str]:
+        return list(self.found)
+
+    def keys(self) -> dict[str, str]:
+        """Over the bytes of the files: a changed label is read again, an untouched one is not."""
+        return {
+            uid: key(content=pair.hash(), made_by=self._made_by)
+            for uid, pair in tqdm(self.found.items(), desc="reading", unit="image", delay=2, leave=False)
+        }
+
+    @cached_property
+    def _made_by(self) -> list[Any]:
+        table = [sorted([list(value), to] for value, to in self.ids.colours.items()), sorted(self.ids.ids.items())]
+        return [table, self.size, code_version(*READER), version("pillow")]
+
+    def about(self, uid: str) -> dict[str, Any]:
+        return {"file": self.found[uid].name}
+
+    def scene(self, uid: str) -> Scene:
+        """(H, W, 3) uint8 RGB and (H, W) uint8 train ids, 255 = ignore; None where the folder has no labels."""
+        pair = self.found[uid]
+        image = read_image(pair.image)
+        label = read_label(pair, self.ids, (image.shape[0], image.shape[1])) if pair.label else None
+        return fitted(image, label, self.size)
