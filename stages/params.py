@@ -62,6 +62,7 @@ class Scenes(Section):
 
 
 class Generate(Section):
+    source: str
     model: str
     revision: str | None
     count: Count
@@ -71,8 +72,12 @@ class Generate(Section):
     height: Side
     width: Side
     batch: Count
+    attribution: Literal["ovam", "daam", "dataset_diffusion"]
     branch: Literal["uncond", "cond", "both"]
+    self_attention: Share | None
     dtype: Literal["float32", "float16", "bfloat16"]
+    attention_slicing: bool
+    offload: bool
 
 
 class Crf(Section):

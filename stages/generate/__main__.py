@@ -21,9 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.generate import checkpoint
-from stages.generate.grammar import Grammar, parse
-from stages.generate.prompts import Prompt, draw
+from stages.generate import checkpoint, sources
+from stages.generate.prompts import Prompt
+from stages.generate.sources import Source
 from stages.generate.streams import stream
 from stages.labels import CITYSCAPES
 from stages.params import Generate, GraftError, command, read
@@ -36,21 +36,24 @@ if TYPE_CHECKING:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     name = _arguments(argv)
-    settings = _settings()
-    grammar = _grammar(name)
+    settings = read().generate
+    source = sources.read(settings.source, name)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
 
-    common = _common(settings, grammar, folder)
+    _check_branch(settings, folder)
+
+    common = _common(settings, source, folder)
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}
-    wanted = {uid: _key(common, grammar, settings.batch, seed) for uid, seed in seeds.items()}
+    wanted = {uid: _key(common, source, settings.batch, seed) for uid, seed in seeds.items()}
 
     def make(missing: list[str]) -> Iterator[Sample]:
         lacking = {seeds[uid] for uid in missing}
-        for seed, prompt, picture, scheduler in _pictures(lacking, grammar, settings, folder):
+        for seed, prompt, picture, scheduler in _pictures(lacking, source, settings, folder):
             uid = _uid(name, seed)
             row = common | _row(seed, prompt, picture) | {"scheduler": scheduler}
             files = {"image.png": png_bytes(picture.image), "attribution.npy": npy_bytes(picture.attribution)}
+            files |= {suffix: npy_bytes(array) for suffix, array in picture.extras.items()}
             yield Sample(uid, wanted[uid], row, files)
 
     build(Path("data/generated") / name, wanted, make, title=f"generate {name}")
@@ -69,38 +72,32 @@ def _arguments(argv: Sequence[str] | None) -> str:
     return name
 
 
-def _settings() -> Generate:
-    settings = read().generate
-    if settings.guidance == 1 and settings.branch != "cond":
+def _check_branch(settings: Generate, folder: Path) -> None:
+    if settings.branch == "cond":
+        return
+    if settings.attribution != "ovam":
         raise GraftError(
-            f"params.yaml: generate.branch is {settings.branch}, but without guidance (generate.guidance is "
-            f"1) there is no unconditional half to record; set the branch to cond, or the guidance above 1"
+            f"params.yaml: generate.branch is {settings.branch}, but {settings.attribution} is defined on the "
+            f"conditional half; set the branch to cond"
         )
-    return settings
-
-
-def _grammar(name: str) -> Grammar:
-    path = Path("data/prompts") / f"{name}.yaml"
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path), name)
-    except FileNotFoundError:
+    if not checkpoint.guided(folder, settings.guidance):
         raise GraftError(
-            f"{path}: no such file; write the prompt grammar of {name}, the others there show how"
-        ) from None
-    except UnicodeDecodeError:
-        raise GraftError(f"{path} is not UTF-8 text; save it as such") from None
+            f"params.yaml: generate.branch is {settings.branch}, but without guidance (generate.guidance is 1, or the "
+            f"model has learned its own) there is no unconditional half to record; set the branch to cond"
+        )
 
 
 def _uid(name: str, seed: int) -> str:
     return f"{name.replace(' ', '_')}-{seed:06d}"
 
 
-def _common(settings: Generate, grammar: Grammar, folder: Path) -> dict[str, Any]:
+def _common(settings: Generate, source: Source, folder: Path) -> dict[str, Any]:
     """The part of a row that all samples share."""
     return {
-        **settings.model_dump(exclude={"seed", "count"}),
-        "class": grammar.name,
-        "negative": grammar.negative,
+        **settings.model_dump(exclude={"source", "seed", "count"}),
+        "class": source.name,
+        "negative": source.negative,
+        "embedding": source.embedding and file_hash(source.embedding),
         "weights": file_hash(folder),
         "versions": {library: version(library) for library in ("torch", "diffusers", "transformers")},
         "code": code_version("stages.generate"),
@@ -112,24 +109,27 @@ def _block(seed: int, batch: int) -> range:
     return range(seed // batch * batch, (seed // batch + 1) * batch)
 
 
-def _key(common: dict[str, Any], grammar: Grammar, batch: int, seed: int) -> str:
+def _key(common: dict[str, Any], source: Source, batch: int, seed: int) -> str:
     """The prompts of the whole block count: the lengths of its texts set shapes, and those the rounding."""
-    block = [asdict(draw(grammar, other)) for other in _block(seed, batch)]
+    block = [asdict(source.draw(other)) for other in _block(seed, batch)]
     return key(**common, seed=seed, block=block)
 
 
 def _pictures(
-    missing: Collection[int], grammar: Grammar, settings: Generate, folder: Path
+    missing: Collection[int], source: Source, settings: Generate, folder: Path
 ) -> Iterator[tuple[int, Prompt, Picture, str]]:
     """(seed, prompt, picture, the scheduler's name) of every missing seed, block by block."""
     from stages.generate import sampler  # here, so that a run that keeps everything never loads torch
 
-    pipe = sampler.load(folder, settings.dtype)
-    sampling = sampler.Sampling(settings.steps, settings.guidance, settings.height, settings.width, settings.branch)
+    pipe = sampler.load(folder, settings.dtype, sampler.Switches(settings.attention_slicing, settings.offload))
+    sampling = sampler.Sampling(
+        settings.steps, settings.guidance, settings.height, settings.width, settings.branch, settings.attribution,
+        settings.self_attention,
+    )  # fmt: skip
     for block in sorted({_block(seed, settings.batch) for seed in missing}, key=lambda seeds: seeds.start):
-        prompts = [draw(grammar, seed) for seed in block]
-        noise = [stream(grammar.name, seed, "noise") for seed in block]
-        pictures = sampler.sample_block(pipe, prompts, noise, grammar.negative, sampling)
+        prompts = [source.draw(seed) for seed in block]
+        noise = [stream(source.name, seed, "noise") for seed in block]
+        pictures = sampler.sample_block(pipe, prompts, noise, source.negative, sampling)
         for seed, prompt, picture in zip(block, prompts, pictures, strict=True):
             if seed in missing:
                 yield seed, prompt, picture, type(pipe.scheduler).__name__

@@ -16,47 +16,16 @@ layer size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention_processor import Attention
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch import Tensor
 
-Branch = Literal["uncond", "cond", "both"]
-Size = tuple[int, int]
-
-
-def cross_attention(unet: nn.Module, middle: bool = False) -> dict[str, Attention]:
-    """The cross-attention layers of a UNet, by name. The middle block's is left out unless asked for, as OVAM
-    and UCG do; a Stable Diffusion 1.x UNet then has 15."""
-    return {
-        name: part
-        for name, part in unet.named_modules()
-        if isinstance(part, Attention) and name.endswith(".attn2") and (middle or not name.startswith("mid_block"))
-    }
-
-
-@torch.no_grad()
-def embed(tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """X' of each text: the last hidden state, start and end of text included, of the text without padding.
-
-    Returns (B, n, c) embeddings, the rows of shorter texts filled up with zeros, and the (B, n) bool mask of
-    true tokens. Each text is encoded alone, so its embedding does not depend on the others."""
-
-    def alone(text: str) -> Tensor:
-        tokens = tokenizer(text, truncation=True, return_tensors="pt").to(text_encoder.device)
-        return text_encoder(tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state[0]
-
-    embeddings = {text: alone(text) for text in dict.fromkeys(texts)}
-    lengths = torch.tensor([len(embeddings[text]) for text in texts], device=text_encoder.device)
-    rows = pad_sequence([embeddings[text] for text in texts], batch_first=True)
-    return rows, torch.arange(rows.shape[1], device=rows.device) < lengths[:, None]
+from stages.generate.recorder import Branch, Layer, Size, Tap, branch_rows, layer_size, listening, scores, text_tap
 
 
 @dataclass
@@ -77,10 +46,17 @@ class Attribution:
         """Add one call of one layer: (rows, N, heads * d) queries, (B, n, heads * d) keys K'.
 
         ValueError unless rows is B (no guidance) or 2 B, and for an unconditional half that is not there."""
-        size = _layer_size(self.size, query.shape[1])
-        for half in self._halves(query):
-            total = _probabilities(half, key, self.mask, heads, scale)
+        size = layer_size(self.size, query.shape[-2])
+        for rows in branch_rows(query, len(self.mask), self.branch):
+            total = probabilities(rows, key, self.mask, heads, scale)
             self.sums[size] = self.sums[size] + total if size in self.sums else total
+
+    def taps(self, layers: Mapping[str, Layer], embedding: Tensor) -> list[Tap]:
+        """Listen to these layers for the text with this (B, n, c) embedding."""
+        return [
+            text_tap(layer, embedding, partial(self.add, heads=layer.heads, scale=layer.scale))
+            for layer in layers.values()
+        ]
 
     def maps(self) -> Tensor:
         """D: (B, n, h, w) float32 at the size of the largest layer, >= 0, zero at the tokens masked out.
@@ -92,29 +68,24 @@ class Attribution:
         layers = [_upsample(total.unflatten(2, size), largest) for size, total in self.sums.items()]
         return torch.stack(layers).sum(0)
 
-    def _halves(self, query: Tensor) -> tuple[Tensor, ...]:
-        rows = len(self.mask)
-        if len(query) == rows and self.branch == "cond":
-            return (query,)
-        if len(query) == 2 * rows:
-            uncond, cond = query.chunk(2)
-            return {"uncond": (uncond,), "cond": (cond,), "both": (uncond, cond)}[self.branch]
-        raise ValueError(f"{len(query)} rows of queries for {rows} texts have no branch {self.branch!r}")
-
 
 @contextmanager
 def record(
-    layers: Mapping[str, Attention], embedding: Tensor, mask: Tensor, size: Size, branch: Branch
+    layers: Mapping[str, Layer],
+    embedding: Tensor,
+    mask: Tensor,
+    size: Size,
+    branch: Branch,
+    images_per_prompt: int = 1,
+    steps: Collection[int] | None = None,
 ) -> Iterator[Attribution]:
-    """Record the maps of `embedding` (B, n, c), `mask` (B, n) while the UNet with these `layers` is sampled.
+    """Record the maps of `embedding` (B, n, c), `mask` (B, n) while a model with these `layers` is sampled.
 
-    Queries are read where the layer's own attention takes them, at the output of to_q. Whatever processor
-    makes the image does so untouched, and the image is bit-identical to one that is not recorded. When the
-    context is left, also by an exception, the layers are as they were."""
+    With k images per prompt there are k * B maps, in the pipeline's order: those of the first prompt first.
+    `steps` picks model calls by number; all count by default."""
+    embedding, mask = (rows.repeat_interleave(images_per_prompt, 0) for rows in (embedding, mask))
     attribution = Attribution(mask, size, branch)
-    with ExitStack() as stack:
-        for layer in layers.values():
-            stack.callback(layer.to_q.register_forward_hook(_hook(attribution, layer, embedding)).remove)
+    with listening(attribution.taps(layers, embedding), steps):
         yield attribution
 
 
@@ -123,32 +94,10 @@ def word_maps(maps: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
     return torch.stack([row[list(word)].mean(0) for row, word in zip(maps, words, strict=True)])
 
 
-def _hook(attribution: Attribution, layer: Attention, embedding: Tensor) -> Callable[..., None]:
-    """A forward hook for the layer's to_q. Equation (1) is computed once: K' is the same at every call."""
-    with torch.no_grad():
-        key = layer.to_k(embedding)
-
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], query: Tensor) -> None:
-        attribution.add(query, key, layer.heads, layer.scale)
-
-    return hook
-
-
-def _probabilities(query: Tensor, key: Tensor, mask: Tensor, heads: int, scale: float) -> Tensor:
+def probabilities(query: Tensor, key: Tensor, mask: Tensor, heads: int, scale: float) -> Tensor:
     """Equation (2) summed over the heads, in float32: (B, n, N)."""
-    q, k = (tokens.float().unflatten(2, (heads, -1)).transpose(1, 2) for tokens in (query, key))
-    scores = scale * q @ k.transpose(-1, -2)
-    return scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1).sum(1).transpose(1, 2)
-
-
-def _layer_size(latent: Size, pixels: int) -> Size:
-    """(height, width) of a layer with so many pixels: the latent's, halved (rounding up) until it fits."""
-    height, width = latent
-    while height * width > pixels:
-        height, width = -(-height // 2), -(-width // 2)
-    if height * width != pixels:
-        raise ValueError(f"a layer of {pixels} pixels is no scale of a {latent[0]} x {latent[1]} latent")
-    return height, width
+    masked = scores(query, key, heads, scale).masked_fill(~mask.to(query.device)[:, None, None], -torch.inf)
+    return masked.softmax(-1).sum(1).transpose(1, 2)
 
 
 def _upsample(maps: Tensor, size: Size) -> Tensor:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
 from stages.params import GraftError
 
 INDEX = "model_index.json"
-PIPELINE = "StableDiffusionPipeline"
-WEIGHTS = ("unet", "vae", "text_encoder")
+CLIP = ("vae", "text_encoder")
+PIPELINES = {  # what this stage can record, and the parts that must have weights
+    "StableDiffusionPipeline": ("unet", *CLIP),
+    "LatentConsistencyModelPipeline": ("unet", *CLIP),
+    "StableDiffusionXLPipeline": ("unet", *CLIP, "text_encoder_2"),
+}
 BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def find(model: str, revision: str | None) -> Path:
     """The folder of `model`: itself, or the snapshot of that Hub id in the local cache. Nothing is fetched.
 
-    Raises GraftError when there is neither, and for a revision of a folder, which has none."""
+    Raises GraftError when there is neither, for an id without a pinned commit, and for a revision of a folder, which
+    has none."""
     folder = Path(model)
     if folder.is_dir():
         if revision is not None:
@@ -29,28 +35,53 @@ def find(model: str, revision: str | None) -> Path:
                 f"which has no revisions; set generate.revision to null"
             )
         return folder
+    if revision is None:
+        raise GraftError(
+            f"params.yaml: generate.model names no folder ({model}); bring it back (`git checkout` or `dvc pull`), or, "
+            f"if it is a Hugging Face id, set generate.revision to the commit that you mean"
+        )
+    if not COMMIT.fullmatch(revision):
+        raise GraftError(
+            f"params.yaml: generate.revision is {revision!r}, which can come to mean other weights; "
+            f"give the 40 hex digits of the commit of {model}"
+        )
+    return _snapshot(model, revision)
+
+
+def _snapshot(model: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download  # reads HF_HUB_OFFLINE as it is imported: not before it is set
+
     try:
         return Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (OSError, ValueError):
         raise GraftError(
-            f"params.yaml: generate.model names no folder ({model}) and no model in the Hugging Face cache; "
-            f"correct it, bring the folder back (`git checkout` or `dvc pull`), or run `hf download` once"
+            f"params.yaml: generate.model {model} at {revision} is not in the local Hugging Face cache, and nothing is "
+            f"fetched by surprise; run `HF_HUB_OFFLINE=0 hf download {model} --revision {revision}` once"
         ) from None
 
 
-def check(folder: Path) -> None:
-    """Raise GraftError unless `folder` holds a whole Stable Diffusion pipeline in the diffusers layout: its
-    parts there, every JSON file readable, every safetensors file opening (headers and lengths are read)."""
+def kind(folder: Path) -> str:
+    """The name of the diffusers pipeline that a folder holds. GraftError for none, or one not in PIPELINES."""
     if not (folder / INDEX).is_file():
         raise GraftError(
             f"params.yaml: generate.model {folder} is no diffusers model, it has no {INDEX}; "
             f"give a folder in the diffusers layout"
         )
-    tables = {path: _table(path) for path in sorted(folder.rglob("*.json"))}
-    kind = tables[folder / INDEX].get("_class_name")
-    if kind != PIPELINE:
-        raise GraftError(f"params.yaml: generate.model {folder} is a {kind}; this stage needs a {PIPELINE}")
-    for part in WEIGHTS:
+    name = _table(folder / INDEX).get("_class_name")
+    if name not in PIPELINES:
+        raise GraftError(
+            f"params.yaml: generate.model {folder} is a {name}; this stage can record {', '.join(PIPELINES)}"
+        )
+    return str(name)
+
+
+def check(folder: Path) -> None:
+    """Raise GraftError unless `folder` holds a whole pipeline in the diffusers layout: its parts there, every
+    JSON file readable, every safetensors file opening (headers and lengths are read)."""
+    parts = PIPELINES[kind(folder)]
+    for path in sorted(folder.rglob("*.json")):
+        _table(path)
+    for part in parts:
         if not any((folder / part).glob("*.safetensors")):
             raise GraftError(f"{folder / part} has no *.safetensors file; {BACK}")
     # Without either, transformers makes an empty tokenizer, and every prompt reads as nothing.
@@ -58,6 +89,12 @@ def check(folder: Path) -> None:
         raise GraftError(f"{folder / 'tokenizer'} has neither tokenizer.json nor merges.txt; {BACK}")
     for path in sorted(folder.rglob("*.safetensors")):
         _check_header(path)
+
+
+def guided(folder: Path, guidance: float) -> bool:
+    """Whether the model is sampled with two halves. One whose UNet was taught the guidance itself has only one."""
+    config = folder / "unet" / "config.json"
+    return guidance > 1 and not (config.is_file() and _table(config).get("time_cond_proj_dim"))
 
 
 def _table(path: Path) -> dict[str, Any]:

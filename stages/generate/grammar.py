@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from stages.generate.entries import known, text, texts
 from stages.params import GraftError
 
 LISTS = ("subtypes", "places")
 TEXTS = ("template", "style", "negative", "word", "attribution")
 REQUIRED = (*LISTS, "template")
+KEYS = (*LISTS, *TEXTS, "embedding")  # the last is the same for every kind of prompts: sources.py
 
 
 @dataclass(frozen=True)
@@ -42,50 +41,23 @@ class Grammar:
     attribution: str
 
 
-def parse(text: str, file: str, class_name: str) -> Grammar:
-    """A grammar from the text of its YAML 1.2 file; `file` is only named in errors.
+def parse(content: dict[Any, Any], file: str, class_name: str) -> Grammar:
+    """A grammar from the table of its YAML file; `file` is only named in errors.
 
     Keys: `subtypes` and `places` (lists, not empty), `template` (holds {subtype}, {place} and, if there is a
     style, {style}); optional `style` and `negative` (default none), `word` (default: the name of the class)
     and `attribution` (holds {word}, and {place} or {style} at will; default "a photo of a {word}").
     Raises GraftError, one sentence with the file and the key, for anything else."""
-    content = _table(text, file)
-    if unknown := sorted(str(key) for key in content if key not in LISTS + TEXTS):
-        raise GraftError(f"{file}: unknown key {unknown[0]}; the keys are {', '.join(LISTS + TEXTS)}")
+    known(content, KEYS, file)
     if missing := [key for key in REQUIRED if key not in content]:
         raise GraftError(f"{file}: key {missing[0]} is missing; add it")
     defaults = {"style": "", "negative": "", "word": class_name, "attribution": "a photo of a {word}"}
-    lists = {key: _list(content[key], key, file) for key in LISTS}
-    texts = {key: _text((defaults | content)[key], key, file) for key in TEXTS}
-    shown = ("subtype", "place", "style") if texts["style"] else ("subtype", "place")
-    _check(texts["template"], f"{file}: template", ("subtype", "place", "style"), shown)
-    _check(texts["attribution"], f"{file}: attribution", ("word", "place", "style"), ("word",))
-    return Grammar(name=class_name, **lists, **texts)  # type: ignore[arg-type]
-
-
-def _table(text: str, file: str) -> dict[Any, Any]:
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise GraftError(f"{file} is no valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise GraftError(f"{file} is no prompt grammar; write the keys {', '.join(REQUIRED)}")
-    return content
-
-
-def _list(value: object, key: str, file: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value:
-        raise GraftError(f"{file}: {key} must be a list with at least one entry (it is {value!r})")
-    return tuple(_text(entry, f"{key}[{i}]", file) for i, entry in enumerate(value))
-
-
-def _text(value: object, key: str, file: str) -> str:
-    """A string; only a style and a negative prompt may be empty."""
-    if not isinstance(value, str):
-        raise GraftError(f"{file}: {key} must be text (it is {value!r}); put it in quotes")
-    if not value.strip() and key not in ("style", "negative"):
-        raise GraftError(f"{file}: {key} is empty; write a text or remove it")
-    return value
+    lists = {key: texts(content[key], key, file) for key in LISTS}
+    lines = {key: text((defaults | content)[key], key, file) for key in TEXTS}
+    shown = ("subtype", "place", "style") if lines["style"] else ("subtype", "place")
+    _check(lines["template"], f"{file}: template", ("subtype", "place", "style"), shown)
+    _check(lines["attribution"], f"{file}: attribution", ("word", "place", "style"), ("word",))
+    return Grammar(name=class_name, **lists, **lines)  # type: ignore[arg-type]
 
 
 def _check(template: str, where: str, allowed: tuple[str, ...], shown: tuple[str, ...]) -> None:

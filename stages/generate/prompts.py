@@ -14,6 +14,7 @@ behind it, 0.24 for the word alone, 0.18 for UCG's layout "{word} {place}{style}
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 
+Range = tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """One drawn prompt. `word` is the half-open range of characters [start, end) that the class word takes in
-    `attribution_text`."""
+    """One drawn prompt. `word` and `subject` are half-open ranges of characters [start, end): the one that the class
+    word takes in `attribution_text`, and the one of what is asked for in `prompt`."""
 
     prompt: str
     attribution_text: str
-    word: tuple[int, int]
-    subtype: str
-    place: str
+    word: Range
+    subject: Range
+    subtype: str = ""
+    place: str = ""
 
 
 def draw(grammar: Grammar, seed: int) -> Prompt:
@@ -48,9 +53,10 @@ def draw(grammar: Grammar, seed: int) -> Prompt:
         "style": grammar.style,
         "word": grammar.word,
     }
-    prompt, _ = _render(grammar.template, parts)
+    prompt, asked = _render(grammar.template, parts)
     attribution_text, ranges = _render(grammar.attribution, parts)
-    return Prompt(prompt, attribution_text, ranges["word"], parts["subtype"], parts["place"])
+    subject = _within(asked["subtype"], prompt, grammar.word)
+    return Prompt(prompt, attribution_text, ranges["word"], subject, parts["subtype"], parts["place"])
 
 
 def word_tokens(tokenizer: CLIPTokenizer, prompt: Prompt) -> tuple[int, ...]:
@@ -58,16 +64,37 @@ def word_tokens(tokenizer: CLIPTokenizer, prompt: Prompt) -> tuple[int, ...]:
 
     A word that the tokenizer has whole gives one index, a rarer one several. Raises GraftError when no token
     of it is left, which takes a text that is longer than the text encoder reads."""
-    start, end = prompt.word
-    encoded = tokenizer(prompt.attribution_text, truncation=True, return_offsets_mapping=True)
-    offsets = enumerate(encoded["offset_mapping"])
+    return _tokens(tokenizer, prompt.attribution_text, prompt.word, "attribution text", "attribution")
+
+
+def subject_tokens(tokenizer: CLIPTokenizer, prompt: Prompt) -> tuple[int, ...]:
+    """The same of the prompt itself and its subject: the class word where the subtype has it, else the subtype."""
+    return _tokens(tokenizer, prompt.prompt, prompt.subject, "prompt", "template")
+
+
+def cut(tokenizer: CLIPTokenizer, text: str) -> str:
+    """The end of a text that the text encoder does not read, "" when it reads all of it."""
+    offsets = tokenizer(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    last = tokenizer.model_max_length - 1  # the place of the end-of-text token
+    return text[offsets[last][0] :] if len(offsets) > last + 1 else ""
+
+
+def _tokens(tokenizer: CLIPTokenizer, text: str, span: Range, what: str, key: str) -> tuple[int, ...]:
+    start, end = span
+    offsets = enumerate(tokenizer(text, truncation=True, return_offsets_mapping=True)["offset_mapping"])
     if tokens := tuple(index for index, (first, last) in offsets if first < end and last > start):
         return tokens
     raise GraftError(
-        f"the attribution text {prompt.attribution_text!r} is longer than the {tokenizer.model_max_length} "
-        f"tokens that the text encoder reads, and the class word lies behind them; put {{word}} first in the "
-        f"key `attribution` of the grammar file"
+        f"the {what} {text!r} is longer than the {tokenizer.model_max_length} tokens that the text encoder reads, "
+        f"and the class word lies behind them; put it first in the key `{key}` of the class's file of prompts"
     )
+
+
+def _within(part: Range, text: str, word: str) -> Range:
+    """The last place of a whole word inside a part of a text; the part itself when the word is not there."""
+    start, end = part
+    found = list(re.finditer(rf"\b{re.escape(word)}\b", text[start:end]))
+    return (start + found[-1].start(), start + found[-1].end()) if found else part
 
 
 def _render(template: str, parts: Mapping[str, str]) -> tuple[str, dict[str, tuple[int, int]]]:

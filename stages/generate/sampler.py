@@ -2,69 +2,85 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from stages.generate.attribution import Branch, cross_attention, embed, record, word_maps
-from stages.generate.prompts import Prompt, word_tokens
+from stages.generate import checkpoint
+from stages.generate.methods import Sampling, recording
+from stages.generate.prompts import Prompt
+from stages.generate.recorder import listening
 from stages.params import GraftError
 
-Pipeline = Any  # a StableDiffusionPipeline: diffusers gives it its parts at run time, unseen by type checkers
+__all__ = ["Picture", "Pipeline", "Sampling", "Switches", "load", "picture", "resized", "sample_block"]
+
+Pipeline = Any  # a diffusers pipeline: it gets its parts at run time, unseen by type checkers
 FLAT = 1e-6  # contrast relative to the maximum below which a float32 map holds nothing but rounding
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How images are sampled: denoising steps, scale of the classifier-free guidance (1: none), height and
-    width in pixels, and the branch whose queries OVAM reads."""
+class Switches:
+    """diffusers' own: attention in slices, parts of the model on the GPU only while they compute."""
 
-    steps: int
-    guidance: float
-    height: int
-    width: int
-    branch: Branch
+    attention_slicing: bool = False
+    offload: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`image` (H, W, 3) uint8 RGB; `attribution` (H, W) float32, the raw OVAM map of the class word, finite
-    and >= 0; `word` the token indices whose mean it is; `rejected` "" or why the pair is of no use."""
+    """`image` (H, W, 3) uint8 RGB; `attribution` (H, W) float32, the raw map of the class word, finite and
+    >= 0; `word` the token indices whose mean it is; `rejected` "" or why the pair is of no use; `extras` what else
+    the method gives, by file name."""
 
     image: NDArray[np.uint8]
     attribution: NDArray[np.float32]
     word: tuple[int, ...]
     rejected: str
+    extras: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
-def load(folder: Path, dtype: str) -> Pipeline:
-    """The pipeline of a diffusers folder, on the GPU if there is one. GraftError if it cannot be built."""
+def load(folder: Path, dtype: str, switches: Switches = Switches(), device: str | None = None) -> Pipeline:
+    """The pipeline of a diffusers folder, by default on the GPU if there is one. GraftError if it cannot be built."""
     diffusers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()  # that a prompt is cut is told once, by the stage
     transformers_logging.disable_progress_bar()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind: Any = getattr(diffusers, checkpoint.kind(folder))
+    unchecked = {"safety_checker": None, "requires_safety_checker": False}
+    options = unchecked if "safety_checker" in inspect.signature(kind).parameters else {}
     try:
-        pipe = StableDiffusionPipeline.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            local_files_only=True,
-            use_safetensors=True,
-            safety_checker=None,
-            requires_safety_checker=False,
+        pipe = kind.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, **options
         )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise GraftError(f"params.yaml: generate.model {folder} cannot be loaded ({reason}); fetch it again") from None
     pipe.set_progress_bar_config(disable=True)
     torch.backends.cudnn.deterministic = True
-    return pipe.to("cuda" if torch.cuda.is_available() else "cpu")
+    return switched(pipe, switches, device)
+
+
+def switched(pipe: Pipeline, switches: Switches, device: str) -> Pipeline:
+    """The pipeline on its device, with diffusers' own switches thrown. GraftError for one that the device lacks."""
+    if switches.offload and device == "cpu":
+        raise GraftError("params.yaml: generate.offload moves parts off a GPU, and there is none here; set it to false")
+    if switches.offload:
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    if switches.attention_slicing:
+        pipe.enable_attention_slicing()
+    return pipe
 
 
 def sample_block(
@@ -73,29 +89,30 @@ def sample_block(
     noise: Sequence[int],
     negative: str,
     sampling: Sampling,
+    embedding: torch.Tensor | None = None,
 ) -> list[Picture]:
     """One picture per prompt, in order. `noise` holds the seed of each picture's own generator, which serves
-    the first latent and, under a stochastic scheduler, every step.
+    the first latent and, under a stochastic scheduler, every step. `embedding` is a learned one of the class.
 
     How floating-point sums round depends on the shape of a batch: equal bits need equal blocks, the same
     prompts in the same slots."""
-    words = [word_tokens(pipe.tokenizer, prompt) for prompt in prompts]
-    texts = [prompt.attribution_text for prompt in prompts]
-    embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, texts)
-    latent = (sampling.height // pipe.vae_scale_factor, sampling.width // pipe.vae_scale_factor)
-    with record(cross_attention(pipe.unet), embedding, mask, latent, sampling.branch) as attribution:
+    recorded = recording(pipe, prompts, sampling, embedding)
+    takes_negative = "negative_prompt" in inspect.signature(pipe.__call__).parameters
+    with listening(recorded.taps):
         images = pipe(
             [prompt.prompt for prompt in prompts],
-            negative_prompt=[negative] * len(prompts),
             generator=[torch.Generator().manual_seed(seed) for seed in noise],
             num_inference_steps=sampling.steps,
             guidance_scale=sampling.guidance,
             height=sampling.height,
             width=sampling.width,
             output_type="np",
+            **({"negative_prompt": [negative] * len(prompts)} if takes_negative else {}),
         ).images
-    maps = resized(word_maps(attribution.maps(), words), sampling.height, sampling.width)
-    return [picture(*parts) for parts in zip(images, maps, words, strict=True)]
+    maps = resized(recorded.maps(), sampling.height, sampling.width, recorded.resize)
+    extras = {name: rows.cpu().numpy() for name, rows in recorded.extras().items()}
+    pictures = [picture(*parts) for parts in zip(images, maps, recorded.words, strict=True)]
+    return [replace(one, extras={name: rows[k] for name, rows in extras.items()}) for k, one in enumerate(pictures)]
 
 
 def picture(image: NDArray[np.float32], attribution: NDArray[np.float32], word: tuple[int, ...]) -> Picture:
@@ -118,6 +135,7 @@ def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(np.isfinite(values), values, np.float32(0))
 
 
-def resized(maps: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
-    """(B, h, w) maps -> (B, height, width), bilinear."""
-    return F.interpolate(maps[:, None], size=(height, width), mode="bilinear")[:, 0].cpu().numpy()
+def resized(maps: torch.Tensor, height: int, width: int, mode: str = "bilinear") -> NDArray[np.float32]:
+    """(B, h, w) maps -> (B, height, width); what bicubic overshoots below 0 becomes 0."""
+    large = F.interpolate(maps[:, None], size=(height, width), mode=mode)[:, 0]
+    return (large.clamp(min=0) if mode == "bicubic" else large).cpu().numpy()

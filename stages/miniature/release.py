@@ -25,7 +25,8 @@ from safetensors import safe_open
 from tqdm import tqdm
 
 from stages.generate import sampler
-from stages.generate.attribution import cross_attention, embed, record, word_maps
+from stages.generate.attribution import record, word_maps
+from stages.generate.unet import cross_attention, embed
 from stages.miniature.book import Book
 from stages.miniature.objects import SUBTYPES
 from stages.miniature.picturebook import PLACES
@@ -146,7 +147,7 @@ def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
     for k in tqdm(picks, desc="drawing again", unit="page"):
         row = book.pages[k]
         text = f"a photo of a {row['kind']}"
-        embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, [text])
+        embedding, mask = embed(pipe, [text])
         with record(cross_attention(pipe.unet), embedding, mask, (16, 16), params.generate.branch) as attribution:
             image = redraw(
                 row["caption"],

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.generate.attribution import Attribution, Branch, cross_attention, embed, record, word_maps
+from stages.generate.attribution import Attribution, record, word_maps
+from stages.generate.recorder import Branch
 from stages.generate.sampler import Pipeline, load
+from stages.generate.unet import cross_attention, embed
 
 TEXTS = ["train at night", "truck", "city in the station, color"]
 HEADS = 18  # of the tiny UNet without its middle block: 2 + 4 going down, 2 * 4 + 2 * 2 going up
@@ -34,7 +36,7 @@ def recorded(
     **changes: object,
 ) -> tuple[np.ndarray, Tensor, Tensor]:  # fmt: skip
     """(images, maps, mask of true tokens)"""
-    embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, texts)
+    embedding, mask = embed(pipe, texts)
     latent = (size[0] // 8, size[1] // 8)
     with record(cross_attention(pipe.unet), embedding, mask, latent, branch) as attribution:
         images = sample(pipe, prompts, size, **changes)
@@ -153,7 +155,7 @@ def test_the_unet_is_left_as_it_was_also_by_an_exception(pipe: Pipeline) -> None
         return [hook for part in pipe.unet.modules() for hook in part._forward_hooks]
 
     processors = dict(pipe.unet.attn_processors)
-    embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, ["train"])
+    embedding, mask = embed(pipe, ["train"])
 
     def interrupted() -> Iterator[None]:
         with record(cross_attention(pipe.unet), embedding, mask, (8, 8), "cond"):
@@ -183,7 +185,7 @@ def test_the_unconditional_map_does_not_see_the_prompt_at_the_first_step(pipe: P
 
 def test_two_recorders_at_once_see_the_same_as_each_alone(pipe: Pipeline) -> None:
     layers = cross_attention(pipe.unet)
-    train, truck = (embed(pipe.tokenizer, pipe.text_encoder, [text]) for text in ("train", "truck at night"))
+    train, truck = (embed(pipe, [text]) for text in ("train", "truck at night"))
     with record(layers, *train, (8, 8), "cond") as one, record(layers, *truck, (8, 8), "uncond") as other:
         sample(pipe, ["a train"])
     assert torch.equal(one.maps(), recorded(pipe, ["a train"], ["train"])[1])
@@ -192,15 +194,15 @@ def test_two_recorders_at_once_see_the_same_as_each_alone(pipe: Pipeline) -> Non
 
 def test_what_follows_the_class_word_does_not_change_its_embedding(pipe: Pipeline) -> None:
     """Words behind the class word are rivals in the softmax, not context: the text model is causal."""
-    embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, ["train", "train at night, color"])
+    embedding, mask = embed(pipe, ["train", "train at night, color"])
     assert mask.sum(1).tolist() == [3, 7]
     torch.testing.assert_close(embedding[0, :2], embedding[1, :2])
     assert not embedding[0, 3:].any()
 
 
 def test_a_text_is_embedded_the_same_in_any_company(pipe: Pipeline) -> None:
-    alone, _ = embed(pipe.tokenizer, pipe.text_encoder, ["truck"])
-    together, _ = embed(pipe.tokenizer, pipe.text_encoder, TEXTS)
+    alone, _ = embed(pipe, ["truck"])
+    together, _ = embed(pipe, TEXTS)
     assert torch.equal(alone[0], together[1, : alone.shape[1]])
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from stages.generate import sources
 from stages.generate.__main__ import main
-from stages.generate.grammar import parse
-from stages.generate.prompts import draw
+from stages.generate.entries import table
 from stages.samples import Shards, npy_array, png_array
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +55,8 @@ def test_a_row_holds_what_makes_its_sample_again(project: Path) -> None:
     row = shards.rows[2]
     assert (row["class"], row["seed"], row["rejected"], row["scheduler"]) == ("train", 2, "", "DDIMScheduler")
     assert row["prompt"] == f"a photo of a {row['subtype']} {row['place']}, color"
-    grammar = parse(Path("data/prompts/train.yaml").read_text(), "train.yaml", "train")
-    assert (row["negative"], row["attribution_text"]) == (grammar.negative, draw(grammar, 2).attribution_text)
+    source = sources.read("data/prompts", "train")
+    assert (row["negative"], row["attribution_text"]) == (source.negative, source.draw(2).attribution_text)
     assert row["span"] == [5]  # start, a, photo, of, a, TRAIN
     assert row.keys() >= {"model", "revision", "weights", "steps", "guidance", "height", "width", "branch", "dtype"}
     assert row["versions"].keys() == {"torch", "diffusers", "transformers"}
@@ -119,9 +119,10 @@ def test_a_sample_is_made_again_when_a_prompt_of_its_block_changes(
     write(count=1, width=64)
     main(["train"])
     path = Path("data/prompts/train.yaml")
-    grammar = parse(path.read_text(), "train.yaml", "train")
-    own, *others = [draw(grammar, seed).place for seed in range(4)]
-    unused = next(place for place in grammar.places if place not in (own, *others))
+    source = sources.read("data/prompts", "train")
+    places = table(path.read_text(), "train.yaml")["places"]
+    own, *others = [source.draw(seed).place for seed in range(4)]
+    unused = next(place for place in places if place not in (own, *others))
     neighbour = next(place for place in others if place != own)
     for place, outcome in ((unused, "kept 1, made 0"), (neighbour, "kept 0, made 1"), (own, "kept 0, made 1")):
         path.write_text(path.read_text().replace(place, "in a very long tunnel"))
@@ -165,12 +166,24 @@ def test_a_branch_that_guidance_1_lacks_is_refused(
     assert f"generate.branch is {branch}, but without guidance" in said(capsys, "train")
 
 
-@pytest.mark.parametrize("name", ["models/nowhere/at/all", "nobody/no-such-model"])
+@pytest.mark.parametrize(
+    ("name", "revision", "sentence"),
+    [
+        ("models/nowhere/at/all", None, "generate.model names no folder (models/nowhere/at/all); bring it back"),
+        ("nobody/no-such-model", None, "if it is a Hugging Face id, set generate.revision to the commit"),
+        ("nobody/no-such-model", "main", "generate.revision is 'main', which can come to mean other weights"),
+        (
+            "nobody/no-such-model",
+            "0" * 40,
+            f"nobody/no-such-model at {'0' * 40} is not in the local Hugging Face cache",
+        ),
+    ],
+)
 def test_a_missing_model_is_named_and_nothing_fetched(
-    project: Path, capsys: pytest.CaptureFixture[str], name: str
+    project: Path, capsys: pytest.CaptureFixture[str], name: str, revision: str | None, sentence: str
 ) -> None:
-    write(model=name)
-    assert f"generate.model names no folder ({name}) and no model in the Hugging Face cache" in said(capsys, "train")
+    write(model=name, revision=revision)
+    assert sentence in said(capsys, "train")
 
 
 def test_a_folder_has_no_revision(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +197,7 @@ def test_a_folder_has_no_revision(project: Path, capsys: pytest.CaptureFixture[s
         ("model_index.json", None, "generate.model model is no diffusers model, it has no model_index.json"),
         ("model_index.json", b"{", "model/model_index.json is damaged; bring it back"),
         ("model_index.json", b"[]", "model/model_index.json is damaged, it holds no table; bring it back"),
-        ("model_index.json", b'{"_class_name": "FluxPipeline"}', "is a FluxPipeline; this stage needs a Stable"),
+        ("model_index.json", b'{"_class_name": "FluxPipeline"}', "is a FluxPipeline; this stage can record Stable"),
         ("unet/diffusion_pytorch_model.safetensors", None, "model/unet has no *.safetensors file"),
         ("unet/diffusion_pytorch_model.safetensors", b"", "pytorch_model.safetensors is damaged (Error while"),
         ("vae/diffusion_pytorch_model.safetensors", b"version https://git-lfs", "safetensors is damaged (Error"),

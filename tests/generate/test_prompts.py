@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from stages.generate.grammar import Grammar, parse
+from stages.generate import grammar as grammars
+from stages.generate.entries import table
+from stages.generate.grammar import Grammar
 from stages.generate.prompts import draw, word_tokens
 from stages.generate.streams import stream
 from stages.params import GraftError
+
+
+def parse(text: str, file: str, name: str) -> Grammar:
+    return grammars.parse(table(text, file), file, name)
+
 
 GRAMMAR = """
 subtypes: [passenger train, freight train]
@@ -72,7 +79,7 @@ def test_a_class_word_of_several_pieces_gives_all_of_them(grammar: Grammar, toke
 
 def test_a_class_word_behind_the_encoders_end_is_an_error(grammar: Grammar, tokenizer: CLIPTokenizer) -> None:
     long = draw(replace(grammar, places=("a " * 40,), attribution="{place} {word}"), 0)
-    with pytest.raises(GraftError, match=r"longer than the 32 tokens .* put {word} first"):
+    with pytest.raises(GraftError, match=r"longer than the 32 tokens .* put it first in the key `attribution`"):
         word_tokens(tokenizer, long)
 
 
