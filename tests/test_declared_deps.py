@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-LINES = ["dvc.yaml", "stages/miniature/dvc.yaml"]
+LINES = ["dvc.yaml", "stages/fetch/dvc.yaml", "stages/miniature/dvc.yaml"]
 
 
 def stage_file(module: str) -> Path | None:

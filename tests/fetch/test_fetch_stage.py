@@ -1,0 +1,227 @@
+"""`python -m stages.fetch zenodo` from the record to the folders, and every way in which it may go wrong."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.fetch.__main__ import main
+from tests.fetch.server import Site, serve
+
+ROOT = Path(__file__).parents[2]
+
+
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def archive(root: str, count: int = 3, padding: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for k in range(count):
+            opened.writestr(f"{root}rgb/{k}.png", png(k))
+            opened.writestr(f"{root}ss/{k}.png", png(k + 100))
+        opened.writestr(f"{root}notes.bin", np.random.default_rng(9).bytes(padding))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.chdir(tmp_path)
+    files = {"dataset_trains.zip": archive("dataset_trains/"), "trucks.zip": archive("dataset_trucks/")}
+    with serve(Site(files)) as running:
+        yield running
+
+
+def fetch(site: Site, *more: str) -> None:
+    main(["zenodo", "--api", f"{site.address}/records", "--record", "1", "--wait", "0.01", *more])
+
+
+def complaint(capsys: pytest.CaptureFixture[str], site: Site, *more: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        fetch(site, *more)
+    assert caught.value.code == 2
+    errors = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def test_the_record_becomes_folders_by_class_and_a_pinned_table(site: Site, capsys: pytest.CaptureFixture) -> None:
+    fetch(site)
+    assert sorted(path.name for path in Path("data/published/zenodo").iterdir()) == ["train", "truck"]
+    assert Path("data/published/zenodo/train/rgb/2.png").read_bytes() == png(2)
+    assert Path("data/published/zenodo/truck/ss/0.png").read_bytes() == png(100)
+    lines = Path("data/pins/zenodo.csv").read_text().splitlines()
+    assert lines[0] == "name,size,sha256" and [line.split(",")[0] for line in lines[1:]] == sorted(site.files)
+
+
+def test_a_second_fetch_downloads_nothing(site: Site) -> None:
+    fetch(site)
+    before = len(site.asked)
+    fetch(site)
+    assert [path for path, _ in site.asked[before:]] == ["/records/1"]
+
+
+def test_what_differs_from_the_pins_is_refused_and_the_old_files_stay(
+    site: Site, capsys: pytest.CaptureFixture
+) -> None:
+    fetch(site)
+    whole = Path("data/.work/fetch/zenodo/trucks.zip").read_bytes()
+    pinned = Path("data/pins/zenodo.csv").read_text()
+    site.files["trucks.zip"] = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]  # as long, and other
+    said = complaint(capsys, site)
+    assert "trucks.zip has another sha256 than the pinned" in said and "data/pins/zenodo.csv" in said
+    assert Path("data/.work/fetch/zenodo/trucks.zip").read_bytes() == whole
+    assert Path("data/pins/zenodo.csv").read_text() == pinned
+    site.files["trucks.zip"] = whole + b"x"
+    assert "another size than the pinned" in complaint(capsys, site)
+    del site.files["trucks.zip"]
+    assert "no longer has trucks.zip" in complaint(capsys, site)
+
+
+def test_a_wrong_hash_in_the_record_is_a_sentence(site: Site, capsys: pytest.CaptureFixture) -> None:
+    answer = json.loads(site.listing())
+    answer["files"][0]["checksum"] = "md5:" + "0" * 32
+    site.record = json.dumps(answer).encode()
+    said = complaint(capsys, site)
+    assert "dataset_trains.zip" in said and "md5" in said
+    assert not Path("data/published").exists() and not Path("data/pins").exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (b"<html>", "no record that Zenodo's API gives"),
+        (b"[]", "no record that Zenodo's API gives"),
+        (b'{"files": [{"key": "a"}]}', "no record that Zenodo's API gives"),
+        (b'{"id": 1, "title": "x"}', "lists no public file (it holds id, title)"),
+        (
+            json.dumps(
+                {"files": [{"key": "../a", "size": 1, "checksum": "md5:" + "0" * 32, "links": {"self": "x"}}]}
+            ).encode(),
+            "is no plain file name",
+        ),
+    ],
+)
+def test_an_answer_that_is_no_record_is_a_sentence(
+    site: Site, capsys: pytest.CaptureFixture, record: bytes, words: str
+) -> None:
+    site.record = record
+    assert words in complaint(capsys, site)
+
+
+def test_a_record_that_does_not_exist_is_a_sentence(site: Site, capsys: pytest.CaptureFixture) -> None:
+    assert "there is no such record" in complaint(capsys, site, "--record", "2")
+
+
+def test_no_network_is_a_sentence(site: Site, capsys: pytest.CaptureFixture) -> None:
+    said = complaint(capsys, site, "--api", "http://127.0.0.1:9/records")
+    assert "cannot be reached" in said and "--from" in said
+
+
+def test_a_layout_that_is_not_known_says_what_was_found(site: Site, capsys: pytest.CaptureFixture) -> None:
+    site.files = {"stuff.zip": archive("dataset/")}
+    said = complaint(capsys, site)
+    assert "stuff.zip/dataset" in said and "names no class" in said and "--class <name>=stuff.zip/dataset" in said
+    fetch(site, "--class", "bus=stuff.zip/dataset")
+    assert Path("data/published/zenodo/bus/rgb/0.png").is_file()
+
+
+def test_a_record_without_cutouts_says_what_was_found_and_expected(site: Site, capsys: pytest.CaptureFixture) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        opened.writestr("images/0.jpg", b"x")
+    site.files = {"a.zip": buffer.getvalue()}
+    said = complaint(capsys, site)
+    assert "a.zip/images/" in said and "expected a folder per class that holds rgb/ and ss/" in said
+
+
+@pytest.mark.parametrize("form", ["path", "file://", "mirror"])
+def test_a_fetched_folder_serves_others(site: Site, tmp_path: Path, form: str) -> None:
+    fetch(site)
+    place = shutil.move("data/.work/fetch/zenodo", tmp_path / "usb stick")
+    shutil.rmtree("data/published")
+    before = len(site.asked)
+    mirror = f"{site.address}/mirror"
+    source = {"path": str(place), "file://": Path(place).as_uri(), "mirror": mirror}[form]
+    main(["zenodo", "--from", source, "--wait", "0.01"])
+    assert Path("data/published/zenodo/train/rgb/0.png").read_bytes() == png(0)
+    assert all(path.startswith("/mirror/") for path, _ in site.asked[before:])
+
+
+def test_a_plain_folder_of_the_archives_will_do(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "downloads").mkdir()
+    for name, content in site.files.items():
+        (tmp_path / "downloads" / name).write_bytes(content)
+    main(["zenodo", "--from", "downloads"])
+    assert Path("data/published/zenodo/truck/rgb/0.png").is_file()
+
+
+def run(site: Site, folder: Path, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [*prefix, sys.executable, "-m", "stages.fetch", "zenodo", "--record", "1", "--wait", "0.01"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*command, "--api", f"{site.address}/records"], cwd=folder, text=True, env=env,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_killed_at_ten_random_bytes_it_ends_with_the_right_bytes_and_fetches_nothing_twice(
+    site: Site, tmp_path: Path
+) -> None:
+    site.files = {"dataset_trains.zip": archive("t/", padding=600_000), "trucks.zip": archive("u/", padding=600_000)}
+    total = sum(map(len, site.files.values()))
+    site.always = {"slow": 4000, "pause": 0.004}
+    work = tmp_path / "data/.work/fetch/zenodo"
+    for stop in sorted(np.random.default_rng(6).integers(1, total - 50_000, 10).tolist()):
+        running = run(site, tmp_path)
+        while running.poll() is None and sum(path.stat().st_size for path in work.glob("*.zip*")) < stop:
+            time.sleep(0.001)
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        assert running.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    site.always = {}
+    last = run(site, tmp_path)
+    assert last.wait() == 0, last.communicate()
+    for name, content in site.files.items():
+        assert (work / name).read_bytes() == content
+        asked = site.downloads(name)
+        assert asked[0] == "" and "" not in asked[1:], "the file was begun again"
+    first, second = (
+        min(k for k, (path, _) in enumerate(site.asked) if path == f"/files/{name}") for name in site.files
+    )
+    assert not any(path == "/files/dataset_trains.zip" for path, _ in site.asked[second:]), (first, second)
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_what_came(site: Site, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: the same branch, no root needed."""
+    site.files = {"trucks.zip": archive("dataset_trucks/", padding=600_000)}
+    limited = run(site, tmp_path, ("bash", "-c", 'ulimit -f 300; trap "" XFSZ; exec "$@"', "limited"))
+    _, said = limited.communicate()
+    assert limited.returncode == 2 and "no space left on the disk" in said and "what was fetched is kept" in said
+    assert (tmp_path / "data/.work/fetch/zenodo/trucks.zip.part").stat().st_size > 200_000
+    assert run(site, tmp_path).wait() == 0
+    assert site.downloads("trucks.zip")[-1] != "", "it went on from what was kept"
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(site: Site, tmp_path: Path) -> None:
+    """Nobody, root included, makes a folder below /sys."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/.work").symlink_to("/sys")
+    running = run(site, tmp_path)
+    _, said = running.communicate()
+    assert running.returncode == 2 and said.count("\n") == 1 and "cannot be written" in said, said
