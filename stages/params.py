@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.labels import CITYSCAPES, GraftError
-from stages.sections import Count, Positive, Section, Seed, Share, Side
+from stages.mask_params import Clean, Refine
+from stages.sections import Count, Section, Seed, Side
 from stages.train_params import Evaluate, Train
 
 __all__ = ["GraftError", "Params", "command", "read"]
@@ -78,34 +79,6 @@ class Generate(Section):
     dtype: Literal["float32", "float16", "bfloat16"]
     attention_slicing: bool
     offload: bool
-
-
-class Crf(Section):
-    iterations: Annotated[int, Field(ge=0)]
-    bilateral_weight: Annotated[float, Field(ge=0.0)]
-    bilateral_xy: Positive
-    bilateral_rgb: Positive
-    gaussian_weight: Annotated[float, Field(ge=0.0)]
-    gaussian_xy: Positive
-
-
-class Refine(Section):
-    threshold: Annotated[float, Field(gt=0.0, lt=1.0)]
-    crf: Crf
-    points: Literal["cross"]
-    sam: str
-    clip: str
-
-
-class Clean(Section):
-    max_area: Share
-    max_lower_half: Share
-    min_smoothness: Annotated[float, Field(ge=0.0)]
-    max_energy: Annotated[float, Field(ge=0.0)]
-    min_area: Share
-    min_predicted_iou: Share
-    min_agreement: Share
-    min_class_score: Share
 
 
 class Cutouts(Section):

@@ -4,10 +4,11 @@ in       data/refined/CLASS/scores.csv, params `clean`
 out      data/cleaned/CLASS.csv: uid, kept (0 or 1), reason
          metrics/clean/CLASS.json: samples, kept, and per rule how many it rejects first and alone
 command  python -m stages.clean CLASS
+         python -m stages.clean explain [CLASS ...]   what each rule did, with its scores and samples drawn
 cost     about a second for 12 000 samples: a filter over a table
 expect   miniature: between a third and nine tenths of the samples kept
 source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segmentation Datasets",
-         J. Imaging 2025: the first four rules and their thresholds are its code's; the others are ours
+         J. Imaging 2025: preset `ucg` is its code's rules and thresholds; the others are ours
 """
 
 from __future__ import annotations
@@ -16,83 +17,105 @@ import argparse
 import csv
 import io
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.clean.rules import RULES, Verdict, count_alone, count_first, judge
-from stages.params import GraftError, command, read
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.clean.rules import PRESETS, RULES, Verdicts, active, judge, thresholds
+from stages.clean.table import Table
+from stages.clean.table import read as read_table
+from stages.params import GraftError, Params, command, read
+from stages.samples import Shards, png_array, png_bytes
+
+EXPLAIN = "explain"
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    name = parser().parse_args(argv).name
+    arguments = parser().parse_args(argv)
     params = read()
-    if name not in params.classes:
-        raise GraftError(f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there")
-    thresholds = params.clean.model_dump()
-    table = Path("data/refined") / name / "scores.csv"
-    verdicts = [judge(uid, reason, scores, thresholds) for uid, reason, scores in read_scores(table)]
+    if arguments.name != EXPLAIN:
+        clean(arguments.name, limits(params, arguments.name))
+        return
+    for name in arguments.classes or params.classes:
+        explained(name, limits(params, name), Path(arguments.out) / name)
+
+
+def limits(params: Params, name: str) -> dict[str, float]:
+    """param -> threshold of the rules that are on for a class. GraftError for a class that is not the user's."""
+    for known in (name, *params.clean.classes):
+        if known not in params.classes:
+            where = "params.yaml classes" if known == name else "params.yaml clean.classes"
+            raise GraftError(
+                f"{where}: {known!r} is not among {', '.join(params.classes)}; correct it or add it to classes"
+            )
+    return thresholds(params.clean.preset, *params.clean.changes(name))
+
+
+def clean(name: str, values: dict[str, float]) -> None:
+    verdicts = judge(scores(name, values), values)
     check_any_kept(verdicts, name)
     write(Path("data/cleaned") / f"{name}.csv", keep_list(verdicts))
     write(Path("metrics/clean") / f"{name}.json", metrics(verdicts))
-    print(f"clean {name}: kept {sum(not verdict.reason for verdict in verdicts)} of {len(verdicts)}")
+    print(f"clean {name}: kept {verdicts.kept} of {len(verdicts.uids)}")
 
 
-def read_scores(path: Path) -> list[tuple[str, str, dict[str, float]]]:
-    """(uid, reason, scores) of every row; no scores where there is a reason. GraftError if malformed."""
-    again = f"run `python -m stages.refine {path.parent.name}` or `dvc repro`"
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; {again}")
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        columns = {"uid": "", "reason": ""} | {rule.column: "" for rule in RULES}
-        if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
-            raise GraftError(f"{path} has no column {', '.join(missing)}; {again}")
-        try:
-            return [(row["uid"], row["reason"], _numbers(row)) for row in reader]
-        except (TypeError, ValueError):
-            raise GraftError(
-                f"{path}:{reader.line_num} has a score that is no number; delete the file and {again}"
-            ) from None
+def scores(name: str, values: dict[str, float]) -> Table:
+    """The columns of the class's table that its rules read."""
+    columns = dict.fromkeys(column for rule in active(values) for column in rule.columns)
+    return read_table(Path("data/refined") / name / "scores.csv", list(columns))
 
 
-def _numbers(row: dict[str, str]) -> dict[str, float]:
-    """The scores of a measured sample. ValueError for NaN too: it would pass every threshold."""
-    scores = {rule.column: float(row[rule.column]) for rule in RULES} if not row["reason"] else {}
-    if not all(map(math.isfinite, scores.values())):
-        raise ValueError(row["uid"])
-    return scores
+def explained(name: str, values: dict[str, float], out: Path) -> None:
+    """Print what each rule did to a class, and draw it: scores.png and nearest.png."""
+    from stages.clean.explain import counts, histograms, sheet  # here, for a plain run does not draw
+
+    table, samples = scores(name, values), Shards(Path("data/refined") / name)
+
+    def see(uid: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        files = samples.read(uid)
+        return png_array(files["image.png"]), png_array(files["mask.png"])
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scores.png").write_bytes(histograms(table, values))
+    (out / "nearest.png").write_bytes(png_bytes(sheet(table, values, see)))
+    print(f"clean {name}\n{counts(judge(table, values), values)}\ndrawn: {out}/scores.png, {out}/nearest.png\n")
 
 
-def check_any_kept(verdicts: Sequence[Verdict], name: str) -> None:
+def check_any_kept(verdicts: Verdicts, name: str) -> None:
     """Nothing kept would train a baseline under another name: say what took the most, and its param."""
-    if any(not verdict.reason for verdict in verdicts):
+    if verdicts.kept:
         return
-    rejected = {code: count for code, count in count_first(verdicts).items() if count}
+    rejected = {code: count for code, count in verdicts.rejected().items() if count}
     if not rejected:
         raise GraftError(f"clean {name}: the table has no sample; run `python -m stages.generate {name}`")
     loosens = {rule.code: f"clean.{rule.param}" for rule in RULES} | {"empty_seed": "refine.threshold"}
     worst = max(rejected.keys() & loosens.keys(), key=lambda code: (rejected[code], code), default=None)
     fix = f"loosen {loosens[worst]}" if worst else "generate other images (section generate)"
     counts = ", ".join(f"{code} {count}" for code, count in rejected.items())
-    raise GraftError(f"clean {name}: none of {len(verdicts)} samples is kept ({counts}); in params.yaml {fix} first")
+    raise GraftError(
+        f"clean {name}: none of {len(verdicts.uids)} samples is kept ({counts}); in params.yaml {fix} first"
+    )
 
 
-def keep_list(verdicts: Sequence[Verdict]) -> str:
+def keep_list(verdicts: Verdicts) -> str:
     """The CSV, sorted by uid."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("uid", "kept", "reason"))
-    writer.writerows((v.uid, int(not v.reason), v.reason) for v in sorted(verdicts, key=lambda v: v.uid))
+    writer.writerows(
+        (uid, int(not reason), reason) for uid, reason in zip(verdicts.uids, verdicts.reasons, strict=True)
+    )
     return text.getvalue()
 
 
-def metrics(verdicts: Sequence[Verdict]) -> str:
-    kept = sum(not verdict.reason for verdict in verdicts)
-    counts = {"rejected": count_first(verdicts), "alone": count_alone(verdicts)}
-    return json.dumps({"samples": len(verdicts), "kept": kept, **counts}, indent=1) + "\n"
+def metrics(verdicts: Verdicts) -> str:
+    alone = {code: int(rows.sum()) for code, rows in verdicts.alone.items()}
+    counts = {"rejected": verdicts.rejected(), "alone": alone}
+    return json.dumps({"samples": len(verdicts.uids), "kept": verdicts.kept, **counts}, indent=1) + "\n"
 
 
 def write(path: Path, text: str) -> None:
@@ -104,14 +127,23 @@ def write(path: Path, text: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    rules = "\n".join(f"  {rule.code:12} {rule.column} {rule.reject} clean.{rule.param}" for rule in RULES)
+    lines = [("rule", "threshold", *PRESETS)]
+    lines += [
+        (rule.code, f"clean.{rule.param}", *(str(p.get(rule.param, "-")) for p in PRESETS.values())) for rule in RULES
+    ]
+    table = "\n".join(
+        f"  {code:12} {param:24}" + "".join(f"{value:>8}" for value in rest) for code, param, *rest in lines
+    )
     result = argparse.ArgumentParser(
         prog="python -m stages.clean",
-        description="Decide which refined samples of one class are kept. No pixel is read or moved.",
-        epilog=f"rules, in this order; the first that fails is the reason:\n{rules}",
+        description="Decide which refined samples of one class are kept. No pixel is read or moved. "
+        "`explain` instead of a class tells and draws what each rule did, for the classes named after it or for all.",
+        epilog=f"rules, in this order; the first that fails is the reason; - is off in that preset:\n{table}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("name", metavar="CLASS", help="a class of params.yaml `classes`, such as bus")
+    result.add_argument("name", metavar="CLASS", help="a class of params.yaml `classes`, such as bus; or explain")
+    result.add_argument("classes", metavar="CLASS", nargs="*", help="after explain: the classes; default: all")
+    result.add_argument("--out", default="data/explained", help="explain: where its pictures go (default: %(default)s)")
     return result
 
 

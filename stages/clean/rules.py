@@ -1,73 +1,195 @@
-"""The cleaner's rules: each compares one column of the score table with one param.
+"""The cleaner's rules, each with a reason code and one param, over the columns of the score table.
 
-The first that fails gives the reason. The first four are UCG's published ones; the rest guard what those
-let through: specks, masks that SAM doubts, masks that left their seed, and objects of another class.
+The first that fails gives the reason. The first four are UCG's published ones; the rest guard what those let
+through: specks, torn and cut-off masks, masks that SAM doubts or that left their seed, objects of another class,
+repetitions. A score that was not measured (predicted IoU without SAM) is not judged.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-# The numbers of one sample: by column, or none of them when the sample came with a reason.
-Scores = Mapping[str, float]
-Thresholds = Mapping[str, float]
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.clean.table import HASH, Table
+
+Rows = NDArray[np.bool_]
+
+
+class Rule(Protocol):
+    """`code` is the reason it gives, `param` its threshold's name, `columns` what it reads."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def param(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def rejects(self, table: Table, threshold: float, left: Rows) -> Rows:
+        """(n,) the rows of `left`, those that are still in, which this rule rejects."""
+        ...
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Reject, for the reason `code`, when `column` is above (below) `param`; equal to it is kept."""
+class Limit:
+    """Reject when the largest of the columns is above (below) the threshold; equal to it is kept."""
 
     code: str
-    column: str
+    columns: tuple[str, ...]
     reject: Literal["above", "below"]
     param: str
 
-    def rejects(self, scores: Scores, thresholds: Thresholds) -> bool:
-        value, threshold = scores[self.column], thresholds[self.param]
-        return value > threshold if self.reject == "above" else value < threshold
-
-
-# In the order of the published cleaner, then ours from the cheapest to explain to the dearest.
-RULES = (
-    Rule("large", "area", "above", "max_area"),
-    Rule("low", "lower_half", "above", "max_lower_half"),
-    Rule("uneven", "smoothness", "below", "min_smoothness"),
-    Rule("ragged", "energy", "above", "max_energy"),
-    Rule("small", "area", "below", "min_area"),
-    Rule("doubted", "predicted_iou", "below", "min_predicted_iou"),
-    Rule("strayed", "agreement", "below", "min_agreement"),
-    Rule("other_class", "class_score", "below", "min_class_score"),
-)
+    def rejects(self, table: Table, threshold: float, left: Rows) -> Rows:
+        value = np.max([table.scores[column] for column in self.columns], axis=0)
+        return left & (value > threshold if self.reject == "above" else value < threshold)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One sample: `reason` is empty when it is kept; `alone` names every rule that rejects it by itself."""
+class Tails:
+    """Reject the share `threshold` of the smallest and of the largest values, as OVAM does with areas (0.05)."""
 
-    uid: str
-    reason: str
-    alone: tuple[str, ...] = ()
+    code: str
+    column: str
+    param: str
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
 
-def judge(uid: str, reason: str, scores: Scores, thresholds: Thresholds, rules: Sequence[Rule] = RULES) -> Verdict:
-    """A sample that came with a reason keeps it, unmeasured; any other gets the first failing rule's code."""
-    if reason:
-        return Verdict(uid, reason)
-    alone = tuple(rule.code for rule in rules if rule.rejects(scores, thresholds))
-    return Verdict(uid, alone[0] if alone else "", alone)
-
-
-def count_first(verdicts: Iterable[Verdict], rules: Sequence[Rule] = RULES) -> dict[str, int]:
-    """Rejected samples by reason: every rule in order, 0 too, then the reasons that samples came with."""
-    counts = Counter(verdict.reason for verdict in verdicts if verdict.reason)
-    codes = [rule.code for rule in rules]
-    return {code: counts[code] for code in [*codes, *sorted(counts.keys() - set(codes))]}
+    def rejects(self, table: Table, threshold: float, left: Rows) -> Rows:
+        value = table.scores[self.column]
+        if not left.any():
+            return left
+        low, high = np.nanquantile(value[left], [threshold, 1.0 - threshold])
+        return left & ((value < low) | (value > high))
 
 
-def count_alone(verdicts: Iterable[Verdict], rules: Sequence[Rule] = RULES) -> dict[str, int]:
-    """For every rule, how many samples it would reject if it were the only one."""
-    counts = Counter(code for verdict in verdicts for code in verdict.alone)
-    return {rule.code: counts[rule.code] for rule in rules}
+@dataclass(frozen=True)
+class Repeats:
+    """Reject a sample whose perceptual hash differs in fewer than `threshold` of its 64 bits from one that is kept
+    before it, in the order of the uids."""
+
+    code: str
+    param: str
+    columns: tuple[str, ...] = (HASH,)
+
+    def rejects(self, table: Table, threshold: float, left: Rows) -> Rows:
+        repeated = np.zeros_like(left)
+        kept = np.empty(len(left), dtype=np.uint64)
+        count = 0
+        for row in np.flatnonzero(left):
+            own = table.hashes[row]
+            if count and np.bitwise_count(kept[:count] ^ own).min() < threshold:
+                repeated[row] = True
+            else:
+                kept[count] = own
+                count += 1
+        return repeated
+
+
+@dataclass(frozen=True)
+class Best:
+    """Keep only the best by a column: `threshold` samples, or that share of those that are in. Equals: the first by
+    uid. A sample without the score is the last."""
+
+    code: str
+    column: str
+    best: Literal["highest", "lowest"]
+    param: str
+    share: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def rejects(self, table: Table, threshold: float, left: Rows) -> Rows:
+        value = table.scores[self.column]
+        cost = np.where(np.isnan(value), np.inf, value if self.best == "lowest" else -value)
+        inside = np.flatnonzero(left)
+        keep = int(threshold * len(inside)) if self.share else int(threshold)
+        beaten = np.zeros_like(left)
+        beaten[inside[np.argsort(cost[inside], kind="stable")[keep:]]] = True
+        return beaten
+
+
+SIDES = ("border_top", "border_bottom", "border_left", "border_right")
+
+# In the order of the published cleaner, then ours: shape, opinion, class, and at the end those that compare samples.
+RULES: tuple[Rule, ...] = (
+    Limit("large", ("area",), "above", "max_area"),
+    Limit("low", ("lower_half",), "above", "max_lower_half"),
+    Limit("uneven", ("smoothness",), "below", "min_smoothness"),
+    Limit("ragged", ("energy",), "above", "max_energy"),
+    Limit("small", ("area",), "below", "min_area"),
+    Limit("jagged", ("turning",), "above", "max_turning"),
+    Limit("scattered", ("components",), "above", "max_components"),
+    Limit("split", ("largest_share",), "below", "min_largest_share"),
+    Limit("cut_off", SIDES, "above", "max_border"),
+    Limit("doubted", ("predicted_iou",), "below", "min_predicted_iou"),
+    Limit("unstable", ("stability",), "below", "min_stability"),
+    Limit("strayed", ("agreement",), "below", "min_agreement"),
+    Limit("other_class", ("class_score",), "below", "min_class_score"),
+    Limit("rivalled", ("class_margin",), "below", "min_class_margin"),
+    Tails("unusual", "area", "area_tails"),
+    Repeats("repeated", "min_distance"),
+    Best("uncertain", "entropy", "lowest", "keep_certain", share=True),
+    Best("surplus", "class_score", "highest", "max_count"),
+)
+
+# The published script's values; see LOG.md for what each of its rules does on real shapes.
+UCG = {"max_area": 0.40, "max_lower_half": 0.85, "min_smoothness": 1.0, "max_energy": 50.0}
+PRESETS: dict[str, dict[str, float]] = {
+    "none": {},
+    "ucg": UCG,
+    "strict": UCG | {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5},
+}
+
+
+def thresholds(preset: str, *changes: dict[str, float | None]) -> dict[str, float]:
+    """param -> threshold of the rules that are on: the preset's, then each change that is not None, the last wins."""
+    given = {param: value for change in changes for param, value in change.items() if value is not None}
+    return PRESETS[preset] | given
+
+
+def active(values: dict[str, float]) -> list[Rule]:
+    """The rules that have a threshold, in order."""
+    return [rule for rule in RULES if rule.param in values]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """reasons: "" for each sample that is kept; first and alone: code -> (n,) the rows that the rule rejects in its
+    turn, and those that it would reject if it were the only one."""
+
+    uids: list[str]
+    reasons: list[str]
+    first: dict[str, Rows]
+    alone: dict[str, Rows]
+
+    @property
+    def kept(self) -> int:
+        return self.reasons.count("")
+
+    def rejected(self) -> dict[str, int]:
+        """Rejected samples by reason: every active rule in order, 0 too, then the reasons that samples came with."""
+        counts = {code: int(rows.sum()) for code, rows in self.first.items()}
+        came = sorted({reason for reason in self.reasons if reason} - counts.keys())
+        return counts | {reason: self.reasons.count(reason) for reason in came}
+
+
+def judge(table: Table, values: dict[str, float]) -> Verdicts:
+    """A sample that came with a reason keeps it, unmeasured; any other gets the code of the first rule that fails."""
+    reasons, measured = list(table.reasons), table.measured
+    left, first, alone = measured.copy(), {}, {}
+    for rule in active(values):
+        first[rule.code] = rule.rejects(table, values[rule.param], left)
+        alone[rule.code] = rule.rejects(table, values[rule.param], measured)
+        left &= ~first[rule.code]
+        for row in np.flatnonzero(first[rule.code]):
+            reasons[row] = rule.code
+    return Verdicts(table.uids, reasons, first, alone)

@@ -35,6 +35,7 @@ from stages.miniature.vae import to_pixels
 from stages.params import Params, command, read
 from stages.refine.clip import Clip
 from stages.refine.points import cross
+from stages.refine.prompts import on_object
 from stages.refine.sam import Sam
 from stages.refine.seed import dense_crf, hard_seed
 
@@ -130,7 +131,8 @@ def sam_iou(sam: Sam, book: Book) -> dict[str, float]:
     for k in tqdm(range(PAGES), desc="cutting out", unit="page"):
         image, truth = book.images[k], book.masks[k] > 0
         for style, points in (("cross", cross(truth)), ("points", point_prompts(truth, rng, 3))):
-            found[style].append(iou(sam(image, points.astype(np.float64)).mask, truth))
+            answer = sam.ask(sam.encode([image])[0], on_object(points.astype(np.float64)))
+            found[style].append(iou(answer.masks[answer.trusted()], truth))
     return {style: round(float(np.mean(ious)), 4) for style, ious in found.items()}
 
 

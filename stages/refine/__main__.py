@@ -1,12 +1,14 @@
 """refine: one mask, and every score a cleaner may want, for each generated image of one class.
 
-in       data/generated/CLASS (image, attribution map), params `refine`, the SAM and CLIP that it names
-out      data/refined/CLASS: image.png, mask.png, seed.png, attribution.png per sample, and scores.csv
+in       data/generated/CLASS (image, attribution map), params `refine`, the models that it names
+out      data/refined/CLASS: image.png, mask.png, seed.png, attribution.png per sample, doubt.png and alpha.png where
+         a ring of doubt is asked for, and scores.csv
 command  python -m stages.refine CLASS
-cost     miniature: about 0.05 s per sample on one CPU core; SAM ViT-H needs a GPU
+cost     miniature: about 0.2 s per sample on one CPU core; SAM ViT-H needs a GPU
 expect   a mask for nearly every sample: `reason` is empty but for rejected images and empty seeds
 source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segmentation Datasets",
-         J. Imaging 2025: attribution -> CRF -> five points -> SAM, best of three by predicted IoU
+         J. Imaging 2025: attribution -> CRF -> five points -> SAM, best of three by predicted IoU. The views and the
+         snap after SAM are ours: 1 view and 0 iterations are the published line
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,8 +27,8 @@ import torch
 import stages.refine
 from stages.params import GraftError, Params, Refine, command, read
 from stages.refine.clip import Clip, texts
-from stages.refine.refiner import Refined, Refiner, unrefined
-from stages.refine.sam import Sam
+from stages.refine.open import SAM_PARAMS, open_method
+from stages.refine.refiner import Raw, Refined, Refiner
 from stages.refine.table import COLUMNS, cells
 from stages.refine.weights import locate
 from stages.samples import (
@@ -41,7 +43,10 @@ from stages.samples import (
     png_bytes,
 )
 
-PACKAGES = ("numpy", "opencv-python-headless", "pydensecrf2", "torch", "transformers")
+if TYPE_CHECKING:
+    from stages.refine.entropy import Certainty
+
+PACKAGES = ("numpy", "opencv-python-headless", "pydensecrf2", "segment-anything", "torch", "transformers")
 
 
 @command
@@ -49,43 +54,94 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     name, params = arguments.name, checked(read(), arguments.name)
     generated = Shards(Path("data/generated") / name)
-    sam, clip = locate(params.sam, "refine.sam"), locate(params.clip, "refine.clip")
+    models = {param: locate(source, f"refine.{param}") for param, source in used(params).items()}
     made_by = key(
-        params=params.model_dump(exclude={"sam", "clip"}), sam=file_hash(sam), clip=file_hash(clip),
+        params=settings(params), models={param: file_hash(path) for param, path in models.items()},
         texts=texts(name), code=code_version(stages.refine), versions=[version(package) for package in PACKAGES],
     )  # fmt: skip
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 
     def make(uids: list[str]) -> Iterator[Sample]:
-        refiner = Refiner(
-            Sam(sam, arguments.device), Clip(clip, texts(name), arguments.device),
-            params.threshold, params.crf.model_dump(), params.points,
-        )  # fmt: skip
-        yield from samples(refiner, generated, uids, wanted)
+        clip = Clip(models["clip"], texts(name), arguments.device)
+        method = open_method(params.model_dump(), models, arguments.device)
+        certainty = certain(models["segmenter"], arguments.device) if "segmenter" in models else None
+        refiner = Refiner(method, clip, params.threshold, params.crf.model_dump(), params.ring, certainty)
+        yield from samples(refiner, generated, uids, wanted, params.batch)
 
     folder = Path("data/refined") / name
     build(folder, wanted, make, title=f"refine {name}")
     write_table(folder / "scores.csv", Shards(folder).rows)
 
 
-def samples(refiner: Refiner, generated: Shards, uids: Iterable[str], keys: dict[str, str]) -> Iterator[Sample]:
-    """The refined samples of `uids`, one after the other; one that `generate` rejected keeps that reason."""
+def used(params: Refine) -> dict[str, str]:
+    """param -> source of each model that the method needs; CLIP scores the masks of all."""
+    needed = {"sam": {"model": params.model}, "primaps": {"primaps.encoder": params.primaps.encoder}}
+    segmenter = {"segmenter": params.segmenter} if params.segmenter else {}
+    return {"clip": params.clip, **needed.get(params.method, {}), **segmenter}
+
+
+def certain(weights: Path, device: str) -> Certainty:
+    from stages.refine.entropy import Certainty  # here, for mmseg takes seconds to load and is seldom needed
+
+    return Certainty(weights, device)
+
+
+def settings(params: Refine) -> dict[str, Any]:
+    """The values that this method's samples depend on: those of the other methods may change freely."""
+    own = {"sam": set(SAM_PARAMS), "self_attention": {"self_attention"}, "primaps": {"primaps"}}
+    foreign = {param for method, names in own.items() if method != params.method for param in names}
+    values = params.model_dump(exclude=foreign | {"clip", "model", "segmenter"})
+    if params.method == "primaps":
+        del values["primaps"]["encoder"]  # like the other models': what lies there counts, not where it lies
+    return values
+
+
+def samples(
+    refiner: Refiner, generated: Shards, uids: Iterable[str], keys: dict[str, str], batch: int
+) -> Iterator[Sample]:
+    """The refined samples of `uids`, batch by batch; one that `generate` rejected keeps that reason."""
     rejected = {row["uid"]: row.get("rejected", "") for row in generated.rows}
+    for block in blocks(uids, batch):
+        files = {uid: generated.read(uid) for uid in block.values()}
+        refined = refiner({slot: raw(uid, files[uid], rejected[uid]) for slot, uid in block.items()})
+        for slot, uid in block.items():
+            row: dict[str, Any] = {"reason": refined[slot].reason, **refined[slot].scores}
+            yield Sample(uid, keys[uid], row, {"image.png": files[uid]["image.png"], **pictures(refined[slot])})
+
+
+def blocks(uids: Iterable[str], batch: int) -> Iterator[dict[int, str]]:
+    """Slot -> uid of each batch. A sample's slot is its number modulo the batch, whichever others are missing."""
+    found: dict[str | int, dict[int, str]] = {}
     for uid in uids:
-        files = generated.read(uid)
-        image, attribution = png_array(files["image.png"]), npy_array(files["attribution.npy"])
-        refined = unrefined(attribution, rejected[uid]) if rejected[uid] else refiner(image, attribution)
-        row: dict[str, Any] = {"reason": refined.reason, **refined.scores}
-        yield Sample(uid, keys[uid], row, {"image.png": files["image.png"], **pictures(refined)})
+        digits = uid.rpartition("-")[2]
+        number = int(digits) if digits.isdecimal() else 0
+        found.setdefault(number // batch if digits.isdecimal() else uid, {})[number % batch] = uid
+    yield from found.values()
+
+
+def raw(uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
+    """What generate left of one sample. GraftError when its map is not of its image's size."""
+    image, attribution = png_array(files["image.png"]), npy_array(files["attribution.npy"])
+    if image.shape[:2] != attribution.shape:
+        raise GraftError(
+            f"data/generated: the map of {uid} has the size {attribution.shape}, its image {image.shape[:2]}; "
+            "delete the folder and run `dvc repro`"
+        )
+    own = files.get("self_attention.npy")
+    return Raw(image, attribution, None if own is None else npy_array(own), rejected)
 
 
 def pictures(refined: Refined) -> dict[str, bytes]:
-    """mask and seed as 0 / 255, the normalised attribution map as 0 .. 255."""
-    return {
+    """mask, seed and doubt as 0 / 255, the normalised attribution map and the opacity as 0 .. 255."""
+    found = {
         "mask.png": png_bytes(np.where(refined.mask, np.uint8(255), np.uint8(0))),
         "seed.png": png_bytes(np.where(refined.seed, np.uint8(255), np.uint8(0))),
         "attribution.png": png_bytes(np.rint(refined.attribution * 255).astype(np.uint8)),
     }
+    if refined.edge is not None:
+        found["doubt.png"] = png_bytes(np.where(refined.edge.doubt, np.uint8(255), np.uint8(0)))
+        found["alpha.png"] = png_bytes(refined.edge.alpha)
+    return found
 
 
 def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:

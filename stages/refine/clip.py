@@ -75,6 +75,8 @@ class Clip:
         logits = self.model.logit_scale.exp() * (features @ self.text_features.T)[0]
         return torch.softmax(logits.double(), dim=-1).cpu().numpy()
 
-    def class_score(self, image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
-        """Probability of the first text for the isolated object, in [0, 1]; 0.0 for an empty mask."""
-        return float(self(isolate(image, mask))[0]) if mask.any() else 0.0
+    def class_scores(self, image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> dict[str, float]:
+        """class_score: the probability of the first text for the isolated object, in [0, 1]; class_margin: that less
+        the largest of the others, in [-1, 1]. mask: (H, W) bool, not empty."""
+        own, *others = self(isolate(image, mask))
+        return {"class_score": float(own), "class_margin": float(own - max(others, default=0.0))}

@@ -55,6 +55,12 @@ def energy(contour: Contour) -> float:
     return float(np.abs(np.diff(angles)).sum())
 
 
+def turning(contour: Contour) -> float:
+    """The energy per vertex, in [0, π]: the same for a shape at any size and with any number of like teeth, where the
+    energy itself grows with the size of the image. 0.0 below three vertices."""
+    return energy(contour) / len(contour) if len(contour) >= 3 else 0.0
+
+
 def circularity(mask: Mask, contour: Contour) -> float:
     """4πA / P²: A the area of the whole mask, P the perimeter of its largest contour. 0.0 when P is 0.
 

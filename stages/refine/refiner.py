@@ -1,21 +1,25 @@
-"""The line of one sample: attribution -> seed -> points -> SAM -> scores. No bad sample raises."""
+"""The line of one batch: attribution -> seed -> method -> mask -> scores. No bad sample raises."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.refine import scores
-from stages.refine.clip import Clip
+from stages.refine.clip import Clip, isolate
 from stages.refine.contour import Mask
-from stages.refine.points import MODES
-from stages.refine.sam import Candidates, Sam
+from stages.refine.doubt import alpha, doubted
+from stages.refine.methods import Drawn, Found, Method
+from stages.refine.phash import phash
 from stages.refine.scores import Score
 from stages.refine.seed import dense_crf, hard_seed, normalise
+
+if TYPE_CHECKING:
+    from stages.refine.entropy import Certainty
 
 # Why a sample has no mask; a sample that `generate` rejected keeps the reason that it came with.
 EMPTY_SEED = "empty_seed"
@@ -23,53 +27,103 @@ EMPTY_MASK = "empty_mask"
 
 
 @dataclass(frozen=True)
+class Edge:
+    """doubt: (H, W) bool, the pixels to ignore; alpha: (H, W) uint8, the opacity for blending."""
+
+    doubt: Mask
+    alpha: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Refined:
-    """mask, seed: (H, W) bool; attribution: (H, W) float32 in [0, 1]; a reason, or scores by column."""
+    """mask, seed: (H, W) bool; attribution: (H, W) float32 in [0, 1]; a reason, or scores by column; edge: what the
+    methods do not agree on, if it was asked for."""
 
     mask: Mask
     seed: Mask
     attribution: NDArray[np.float32]
     reason: str = ""
-    scores: dict[str, Score] = field(default_factory=dict)
+    scores: dict[str, Score | str] = field(default_factory=dict)
+    edge: Edge | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What generate left of a sample: see methods.Drawn; `rejected` is "" or why it is of no use."""
+
+    image: NDArray[np.uint8]
+    attribution: NDArray[np.float32]
+    self_attention: NDArray[np.float32] | None = None
+    rejected: str = ""
 
 
 @dataclass(frozen=True)
 class Refiner:
-    """The models and the values of params `refine` that make a mask; `crf` holds dense_crf's keywords."""
+    """The models and the values of params `refine` that make a mask; `crf` holds dense_crf's keywords, `ring` is
+    the width in pixels of the ring of doubt, 0 for none."""
 
-    sam: Sam
+    method: Method
     clip: Clip
     threshold: float
     crf: Mapping[str, Any]
-    points: str
+    ring: int
+    certainty: Certainty | None = None
 
-    def __call__(self, image: NDArray[np.uint8], attribution: NDArray[np.float32]) -> Refined:
-        """image: (H, W, 3) uint8 RGB; attribution: (H, W) float32, raw. An empty seed or mask is a reason."""
-        normalised = normalise(attribution)
-        seed = dense_crf(image, hard_seed(attribution, self.threshold), **self.crf)
-        if not seed.any():
-            return Refined(seed, seed, normalised, EMPTY_SEED)
-        candidates = self.sam(image, MODES[self.points](seed))
-        mask = candidates.mask
+    def __call__(self, batch: Mapping[int, Raw]) -> dict[int, Refined]:
+        """Slot in the batch -> sample, to slot -> refined. An empty seed or mask is a reason."""
+        seeds = {slot: self._seed(raw) for slot, raw in batch.items()}
+        drawn = {
+            slot: Drawn(raw.image, raw.attribution, raw.self_attention, seeds[slot])
+            for slot, raw in batch.items()
+            if seeds[slot].any()
+        }
+        found = self.method(drawn)
+        return {
+            slot: self._measured(drawn[slot], found[slot]) if slot in found else unrefined(raw)
+            for slot, raw in batch.items()
+        }
+
+    def _seed(self, raw: Raw) -> Mask:
+        if raw.rejected:
+            return np.zeros(raw.attribution.shape, dtype=np.bool_)
+        return dense_crf(raw.image, hard_seed(raw.attribution, self.threshold), **self.crf)
+
+    def _measured(self, drawn: Drawn, found: Found) -> Refined:
+        mask, seed, normalised = found.mask, drawn.seed, normalise(drawn.attribution)
         if not mask.any():
             return Refined(mask, seed, normalised, EMPTY_MASK)
-        measured = confidence(candidates) | scores.shape(mask) | scores.attribution(mask, normalised)
+        measured: dict[str, Score | str] = {}
+        measured |= confidence(found) | scores.shape(mask) | scores.attribution(mask, normalised)
         measured["agreement"] = scores.agreement(mask, seed)
-        measured["class_score"] = self.clip.class_score(image, mask)
-        return Refined(mask, seed, normalised, scores=measured)
+        measured["map_agreement"] = scores.agreement(mask, normalised > self.threshold)
+        measured |= self.clip.class_scores(drawn.image, mask)
+        measured["phash"] = phash(isolate(drawn.image, mask))
+        if self.certainty is not None:
+            measured["entropy"] = self.certainty.entropy(drawn.image, mask)
+        return Refined(mask, seed, normalised, scores=measured, edge=self._edge(drawn, found))
+
+    def _edge(self, drawn: Drawn, found: Found) -> Edge | None:
+        """The seed, and the candidates that were not taken, are the other opinions."""
+        if not self.ring:
+            return None
+        others = () if found.candidates is None else np.delete(found.candidates.masks, found.taken, axis=0)
+        opinions = [drawn.seed, *others]
+        doubt = doubted(found.mask, opinions, self.ring) | found.doubt
+        return Edge(doubt, alpha(found.mask, opinions, self.ring))
 
 
-def confidence(candidates: Candidates) -> dict[str, Score]:
-    """What SAM says of its best candidate: which it is, the IoU it predicts, and its stability."""
-    best = candidates.best
+def confidence(found: Found) -> dict[str, Score]:
+    """What a promptable model says of the mask taken: which it is, the IoU it predicts, its stability. Else nothing."""
+    if found.candidates is None:
+        return {}
     return {
-        "candidate": best,
-        "predicted_iou": float(candidates.predicted_iou[best]),
-        "stability": scores.stability(candidates.logits[best]),
+        "candidate": found.taken,
+        "predicted_iou": float(found.candidates.predicted_iou[found.taken]),
+        "stability": scores.stability(found.candidates.logits[found.taken]),
     }
 
 
-def unrefined(attribution: NDArray[np.float32], reason: str) -> Refined:
-    """A sample that came with a reason: an empty mask and seed, and no score."""
-    nothing = np.zeros(attribution.shape, dtype=np.bool_)
-    return Refined(nothing, nothing, normalise(attribution), reason)
+def unrefined(raw: Raw) -> Refined:
+    """A sample without a seed, with the reason that it came with if it did: an empty mask and seed, and no score."""
+    nothing = np.zeros(raw.attribution.shape, dtype=np.bool_)
+    return Refined(nothing, nothing, normalise(raw.attribution), raw.rejected or EMPTY_SEED)

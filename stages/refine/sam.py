@@ -1,79 +1,122 @@
-"""Points -> masks with SAM: Kirillov et al., "Segment Anything", ICCV 2023, through transformers."""
+"""SAM and its kin in transformers' layout: SAM, SAM-HQ, SAM 2 and EdgeTAM, told apart by the folder's config.json.
+
+Kirillov et al., "Segment Anything", ICCV 2023; Ke et al., "Segment Anything in High Quality", NeurIPS 2023;
+Ravi et al., "SAM 2", 2024; Zhou et al., "EdgeTAM", CVPR 2025.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from transformers import SamModel, SamProcessor
+from PIL import Image as Pictures
+from transformers import (
+    EdgeTamModel,
+    Sam2Model,
+    Sam2Processor,
+    SamHQModel,
+    SamHQProcessor,
+    SamModel,
+    SamProcessor,
+)
 
 from stages.labels import GraftError
-from stages.refine.points import Points
+from stages.refine.candidates import Candidates, Encoded, Image
+from stages.refine.prompts import Prompt
 from stages.refine.weights import load
 
-# SAM's mask is where its logit is above 0.
-MASK_THRESHOLD = 0.0
+# model_type -> model and processor. The video models' checkpoints hold the image model.
+KINDS: dict[str, tuple[Any, Any]] = {
+    "sam": (SamModel, SamProcessor),
+    "sam_hq": (SamHQModel, SamHQProcessor),
+    "sam2": (Sam2Model, Sam2Processor),
+    "sam2_video": (Sam2Model, Sam2Processor),
+    "edgetam": (EdgeTamModel, Sam2Processor),
+    "edgetam_video": (EdgeTamModel, Sam2Processor),
+}
 
-
-@dataclass(frozen=True)
-class Candidates:
-    """SAM's masks for one prompt: logits (3, H, W) float32 at image size, predicted_iou (3,) float32."""
-
-    logits: NDArray[np.float32]
-    predicted_iou: NDArray[np.float32]
-
-    @property
-    def best(self) -> int:
-        """The candidate of the highest predicted IoU; the first of equals."""
-        return int(np.argmax(self.predicted_iou))
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """(H, W) bool: the best candidate. May be empty."""
-        return self.logits[self.best] > MASK_THRESHOLD
+PATCH = 16
 
 
 class Sam:
-    """A SAM that is loaded once and segments one image per call.
-
-    One image at a time because a convolution over a larger batch may round differently: a resumed run must
-    give the bytes of an unbroken one.
-    """
+    """A model of one of the KINDS from its folder, with its processor."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
-        self.model = load(SamModel, folder, use_safetensors=True).eval().to(device)
-        self.processor = load(SamProcessor, folder)
+        model, processor = KINDS[kind(folder)]
+        self.model = load(model, folder, use_safetensors=True).eval().to(device)
+        self.processor = load(processor, folder)
         self.device = device
         self._check_sizes(folder)
 
     def _check_sizes(self, folder: Path) -> None:
         """A processor saved for another size would shift every point without an error, so this asks first."""
-        side = self.model.config.vision_config.image_size
-        image_processor = self.processor.image_processor
-        sizes = {image_processor.size["longest_edge"], *dict(image_processor.pad_size).values()} - {None}
+        vision, images = self.model.config.vision_config, self.processor.image_processor
+        self.side = side = getattr(vision, "image_size", None) or self.model.config.prompt_encoder_config.image_size
+        sizes = {*dict(images.size).values(), *dict(getattr(images, "pad_size", None) or {}).values()} - {None}
         if sizes != {side}:
             raise GraftError(
                 f"{folder}: the model takes {side} px but its processor's config says {sorted(sizes)}; "
                 "set size.longest_edge and pad_size there to the model's image_size"
             )
 
+    def patch(self, image: Image) -> float:
+        """A SAM 2 or EdgeTAM has no patches; its smallest grid is 1/16 of its input, as SAM's is."""
+        size = getattr(self.model.config.vision_config, "patch_size", PATCH)
+        return size * max(image.shape[:2]) / self.side
+
     @torch.inference_mode()
-    def __call__(self, image: NDArray[np.uint8], points: Points) -> Candidates:
-        """image: (H, W, 3) uint8 RGB; points: (n, 2) float64 (x, y), pixels of the image, all foreground."""
-        inputs = self.processor(images=Image.fromarray(image), input_points=[points.tolist()], return_tensors="pt").to(
-            self.device
-        )
-        outputs = self.model(
-            pixel_values=inputs["pixel_values"], input_points=inputs["input_points"], multimask_output=True
-        )
-        logits = self.processor.post_process_masks(
-            outputs.pred_masks.float().cpu(),
-            inputs["original_sizes"].cpu(),
-            inputs["reshaped_input_sizes"].cpu(),
-            binarize=False,
-        )
+    def encode(self, images: Sequence[Image]) -> list[Encoded]:
+        """One pass of the image encoder over (H, W, 3) uint8 RGB images of any sizes."""
+        pixels = self.processor(images=[Pictures.fromarray(image) for image in images], return_tensors="pt")
+        embeddings = self.model.get_image_embeddings(pixels["pixel_values"].to(self.device))
+        return [Encoded(image, _row(embeddings, k)) for k, image in enumerate(images)]
+
+    @torch.inference_mode()
+    def ask(self, encoded: Encoded, prompt: Prompt) -> Candidates:
+        """Three masks for one prompt. The processor scales the prompt as it scaled the image."""
+        asked: dict[str, Any] = {}
+        if len(prompt.points):
+            asked = {"input_points": [[prompt.points.tolist()]], "input_labels": [[prompt.labels.tolist()]]}
+        if prompt.box is not None:
+            asked["input_boxes"] = [[prompt.box.tolist()]]
+        inputs = self.processor(images=Pictures.fromarray(encoded.image), return_tensors="pt", **asked)
+        tensors = {name: inputs[name].to(self.device) for name in asked}
+        outputs = self.model(**_embedded(encoded.embedding), **tensors, multimask_output=True)
+        sizes = [inputs["original_sizes"].cpu()]
+        if "reshaped_input_sizes" in inputs:
+            sizes.append(inputs["reshaped_input_sizes"].cpu())
+        logits = self.processor.post_process_masks(outputs.pred_masks.float().cpu(), *sizes, binarize=False)
         return Candidates(logits[0][0].numpy(), outputs.iou_scores[0, 0].float().cpu().numpy())
+
+
+def kind(folder: Path) -> str:
+    """`model_type` of the folder's config.json. GraftError unless it is one of the KINDS."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        raise GraftError(
+            f"{folder} has no readable config.json; params.yaml refine.model must be a model's folder"
+        ) from None
+    found = str(config.get("model_type")) if isinstance(config, dict) else ""
+    if found not in KINDS:
+        raise GraftError(
+            f"{folder}/config.json: model_type {found!r} takes no prompts; it must be one of {', '.join(KINDS)}"
+        )
+    return found
+
+
+def _row(embeddings: Any, k: int) -> Any:
+    """Image k's part of what an encoder gives: a tensor, or a tuple or list of tensors or of lists of them."""
+    if isinstance(embeddings, torch.Tensor):
+        return embeddings[k : k + 1]
+    return type(embeddings)(_row(part, k) for part in embeddings)
+
+
+def _embedded(embedding: Any) -> dict[str, Any]:
+    """As keywords of the model: SAM-HQ's encoder alone gives a pair."""
+    if isinstance(embedding, tuple):
+        return {"image_embeddings": embedding[0], "intermediate_embeddings": embedding[1]}
+    return {"image_embeddings": embedding}

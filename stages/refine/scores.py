@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.refine.contour import Mask, circularity, energy, largest_contour, smoothness
+from stages.refine.contour import Mask, circularity, energy, largest_contour, smoothness, turning
 
 Score = float | int
 
@@ -25,6 +25,7 @@ def shape(mask: Mask) -> dict[str, Score]:
         "lower_half": lower_half(mask),
         "smoothness": smoothness(mask, contour),
         "energy": energy(contour),
+        "turning": turning(contour),
         "circularity": circularity(mask, contour),
         **parts(mask),
         **border(mask),

@@ -13,11 +13,11 @@ from stages.labels import GraftError
 
 
 def locate(source: str, param: str) -> Path:
-    """The folder of a model: the folder that `source` names, else the local hub cache's snapshot of that id.
+    """The folder or file of a model that `source` names, else the local hub cache's snapshot of that id.
 
     Never uses the network. Raises GraftError naming the param when there is neither.
     """
-    if Path(source).is_dir():
+    if Path(source).exists():
         return Path(source)
     try:
         return Path(snapshot_download(source, local_files_only=True))

@@ -32,7 +32,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
 
     def make(table: str = TABLE, **clean: Any) -> Path:
         content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-        content |= {"classes": ["truck", "bus", "train"], "clean": THRESHOLDS | clean}
+        content |= {
+            "classes": ["truck", "bus", "train"],
+            "clean": {"preset": "none", "classes": {}} | THRESHOLDS | clean,
+        }
         with open(tmp_path / "params.yaml", "w") as file:
             YAML(typ="safe", pure=True).dump(content, file)
         (tmp_path / "data/refined/bus").mkdir(parents=True, exist_ok=True)
@@ -152,7 +155,7 @@ def test_a_missing_column_a_bad_number_and_a_missing_table_are_sentences(
 ) -> None:
     place(TABLE.replace("energy", "enthalpy").replace("class_score", "klass_score"))
     assert "data/refined/bus/scores.csv has no column energy, class_score; run" in failure(capsys)
-    for bad in ("", "nan", "inf", "high"):
+    for bad in ("", "nan", "inf", "high"):  # a shape is always measured
         place(HEADER + f"bus-000000,,0.9,0.8,0.2,0.5,1.0,{bad},0,0.9\n")
         assert "scores.csv:2 has a score that is no number" in failure(capsys)
     place(HEADER + "bus-000000,,0.9\n")

@@ -17,8 +17,7 @@ SMALL = {
     "classes": ["truck"],
     "scenes": {"source": 8, "target": 8, "val": 4},
     "generate": {"count": 4, "batch": 4, "steps": 4},
-    "clean": {"min_area": 0.0, "min_predicted_iou": 0.0, "min_agreement": 0.0, "min_class_score": 0.0, "max_area": 1.0,
-              "max_lower_half": 1.0, "min_smoothness": 0.0, "max_energy": 1000.0},
+    "clean": {"preset": "none"},
     "train": {"iterations": 3, "batch": 2, "warmup": 1},
 }  # fmt: skip
 

@@ -37,14 +37,17 @@ def test_the_background_cannot_change_the_score(clip_folder: Path) -> None:
     mask = np.zeros((32, 48), bool)
     mask[10:20, 5:40] = True
     repainted = np.where(mask[..., None], image, np.uint8(7))
-    assert clip.class_score(image, mask) == clip.class_score(repainted, mask)
-    assert clip.class_score(image, mask) != clip.class_score(255 - image, mask)
-    assert clip.class_score(image, mask) == float(clip(isolate(image, mask))[0])
+    assert clip.class_scores(image, mask) == clip.class_scores(repainted, mask)
+    assert clip.class_scores(image, mask) != clip.class_scores(255 - image, mask)
 
 
-def test_an_empty_mask_scores_nothing(clip_folder: Path) -> None:
-    image = np.zeros((16, 16, 3), np.uint8)
-    assert Clip(clip_folder, texts("bus")).class_score(image, np.zeros((16, 16), bool)) == 0.0
+def test_the_margin_is_over_the_strongest_rival(clip_folder: Path) -> None:
+    image, mask = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8), np.ones((32, 32), bool)
+    clip = Clip(clip_folder, texts("bus"))
+    probabilities = clip(isolate(image, mask))
+    found = clip.class_scores(image, mask)
+    assert found["class_score"] == probabilities[0]
+    assert found["class_margin"] == probabilities[0] - probabilities[1:].max()
 
 
 def test_a_long_object_is_padded_to_a_square_so_that_no_end_is_cut() -> None:

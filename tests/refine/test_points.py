@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.params import Refine
-from stages.refine.points import MODES, cross
+from stages.refine.points import box, cross, inside, outside
+from stages.refine.prompts import STYLES, prompt
 
 
 def boxed(side: int, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
@@ -67,5 +68,63 @@ def test_an_empty_seed_is_a_programming_error() -> None:
         cross(np.zeros((8, 8), bool))
 
 
-def test_the_modes_are_those_of_the_params() -> None:
-    assert set(MODES) == set(get_args(Refine.model_fields["points"].annotation))
+def test_the_styles_are_those_of_the_params() -> None:
+    assert set(STYLES) == set(get_args(Refine.model_fields["prompt"].annotation))
+
+
+def ring() -> NDArray[np.bool_]:
+    y, x = np.mgrid[:64, :64] - 32
+    return (np.hypot(x, y) < 28) & (np.hypot(x, y) > 16)
+
+
+def test_inside_points_lie_on_the_object_where_the_cross_does_not() -> None:
+    """A ring's box is centred on its hole."""
+    seed = ring()
+    assert not any(seed[int(y), int(x)] for x, y in cross(seed)[:1])
+    points = inside(seed)
+    assert len(points) == 5 and all(seed[int(y), int(x)] for x, y in points)
+
+
+def test_the_first_inside_point_is_the_deepest_and_the_others_keep_away() -> None:
+    seed = np.zeros((64, 64), bool)
+    seed[20:41, 10:51] = True
+    points = inside(seed)
+    assert points[0].tolist()[1] == 30 and 20 <= points[0][0] <= 40
+    gaps = [np.hypot(*(a - b)) for i, a in enumerate(points) for b in points[:i]]
+    assert min(gaps) > 5
+
+
+def test_a_pixel_a_full_image_and_a_corner_have_an_inside() -> None:
+    speck = np.zeros((16, 16), bool)
+    speck[3, 5] = True
+    assert inside(speck).tolist() == [[5.0, 3.0]]
+    assert inside(np.ones((9, 9), bool))[0].tolist() == [4.0, 4.0]
+    corner = np.zeros((32, 32), bool)
+    corner[:11, :11] = True
+    assert inside(corner, 1).tolist() == [[5.0, 5.0]]
+
+
+def test_negatives_keep_their_distance_and_are_none_when_there_is_no_room() -> None:
+    seed = np.zeros((64, 64), bool)
+    seed[24:40, 24:40] = True
+    away = outside(seed, 4)
+    rows, columns = np.nonzero(seed)
+    assert len(away) == 4
+    assert all(np.hypot(columns - x, rows - y).min() > 64 / 16 for x, y in away)
+    assert outside(np.ones((32, 32), bool), 4).shape == (0, 2)
+    assert len(outside(np.zeros((32, 32), bool), 2)) == 2
+
+
+def test_box_and_labels_of_each_style() -> None:
+    seed = boxed(64, 10, 30, 20, 40)
+    assert prompt(seed, "box").box is not None and len(prompt(seed, "box").points) == 0
+    assert box(seed).tolist() == [20, 10, 40, 30]
+    asked = prompt(seed, "box+points", negatives=3)
+    assert asked.box is not None and asked.labels.tolist() == [1] * (len(asked.points) - 3) + [0] * 3
+    assert prompt(seed, "cross").labels.tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_an_empty_seed_has_no_prompt_in_any_style(style: str) -> None:
+    with pytest.raises(ValueError, match="empty seed"):
+        prompt(np.zeros((8, 8), bool), style)

@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 
 from stages.refine.__main__ import main
 from stages.refine.clip import Clip, texts
-from stages.refine.points import MODES
-from stages.refine.refiner import Refiner
+from stages.refine.methods import Prompted
+from stages.refine.prompts import prompt
+from stages.refine.refiner import Raw, Refiner
 from stages.refine.sam import Sam
 from stages.refine.table import COLUMNS
 from stages.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
@@ -26,6 +27,11 @@ ROOT = Path(__file__).parents[2]
 CRF = {
     "iterations": 5, "bilateral_weight": 10.0, "bilateral_xy": 15.0, "bilateral_rgb": 13.0,
     "gaussian_weight": 3.0, "gaussian_xy": 1.0,
+}  # fmt: skip
+
+PUBLISHED = {
+    "method": "sam", "prompt": "cross", "negatives": 0, "choose": "predicted_iou", "views": 1, "ring": 0, "batch": 1,
+    "snap": CRF | {"iterations": 0},
 }  # fmt: skip
 
 
@@ -66,7 +72,7 @@ def generate(folder: Path, uids: list[str]) -> None:
 def edit_params(folder: Path, **refine: Any) -> None:
     content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
     content |= {"classes": ["truck", "bus", "train"]}
-    content["refine"] |= {"threshold": 0.45, "crf": CRF} | refine
+    content["refine"] |= PUBLISHED | {"threshold": 0.45, "crf": CRF} | refine
     with open(folder / "params.yaml", "w") as file:
         YAML(typ="safe", pure=True).dump(content, file)
 
@@ -80,7 +86,7 @@ def place(
     def make(name: str, **refine: Any) -> Path:
         folder = tmp_path / name
         folder.mkdir()
-        edit_params(folder, sam=str(sam_folder), clip=str(clip_folder), **refine)
+        edit_params(folder, model=str(sam_folder), clip=str(clip_folder), **refine)
         generate(folder, list(GENERATED))
         monkeypatch.chdir(folder)
         return folder
@@ -105,8 +111,9 @@ def test_every_sample_gets_a_row_and_bad_ones_a_reason(place: Callable[[str], Pa
     assert [row["reason"] for row in rows] == ["", "constant", "empty_seed", ""]
     assert tuple(rows[0]) == COLUMNS
     for row in rows:
-        scores = [row[column] for column in COLUMNS[2:]]
+        scores = [row[column] for column in COLUMNS[2:] if column not in ("entropy", "phash")]
         assert all(np.isfinite(list(map(float, scores)))) if not row["reason"] else not any(scores)
+        assert (len(row["phash"]), row["entropy"]) == (0 if row["reason"] else 16, "")
 
 
 def test_files_are_the_image_as_it_was_masks_of_0_and_255_and_the_map(place: Callable[[str], Path]) -> None:
@@ -145,9 +152,10 @@ def test_the_table_is_the_index_and_the_pixels(place: Callable[[str], Path], sam
     row = shards.rows[3]
     assert row["area"] == mask.mean()
     assert row["agreement"] == (mask & seed).sum() / (mask | seed).sum()
-    candidates = Sam(sam_folder)(GENERATED["bus-000003"][0], MODES["cross"](seed))
+    sam = Sam(sam_folder)
+    candidates = sam.ask(sam.encode([GENERATED["bus-000003"][0]])[0], prompt(seed, "cross"))
     assert row["predicted_iou"] == candidates.predicted_iou.max()
-    assert np.array_equal(candidates.logits[row["candidate"]] > 0, mask)
+    assert np.array_equal(candidates.masks[row["candidate"]], mask)
 
 
 def test_two_runs_from_nothing_and_a_repeated_one_give_equal_bytes(
@@ -186,7 +194,7 @@ def test_what_makes_a_sample_is_in_its_key(
 ) -> None:  # fmt: skip
     folder = place("a")
     main(["bus"])
-    paths = {"sam": str(sam_folder), "clip": str(clip_folder)}
+    paths = {"model": str(sam_folder), "clip": str(clip_folder)}
     if change == "threshold":
         edit_params(folder, **paths, threshold=0.3)
     if change == "sam":
@@ -194,7 +202,7 @@ def test_what_makes_a_sample_is_in_its_key(
         other.mkdir()
         for path in sam_folder.iterdir():
             (other / path.name).write_bytes(path.read_bytes())
-        edit_params(folder, **(paths | {"sam": str(other)}))
+        edit_params(folder, **(paths | {"model": str(other)}))
         main(["bus"])
         assert "kept 4, made 0" in capsys.readouterr().out, "the same weights elsewhere are the same weights"
         (other / "config.json").write_text((other / "config.json").read_text() + "\n")
@@ -211,8 +219,9 @@ def test_an_empty_mask_is_a_reason(sam_folder: Path, clip_folder: Path) -> None:
     for layers in sam.model.mask_decoder.output_hypernetworks_mlps:
         torch.nn.init.zeros_(layers.proj_out.weight)
         torch.nn.init.zeros_(layers.proj_out.bias)
-    refiner = Refiner(sam, Clip(clip_folder, texts("bus")), 0.45, CRF, "cross")
-    refined = refiner(picture(0), attribution(1.0))
+    published = Prompted(sam, "cross", 0, "predicted_iou", 1, CRF | {"iterations": 0}, 1)
+    refiner = Refiner(published, Clip(clip_folder, texts("bus")), 0.45, CRF, 0)
+    refined = refiner({0: Raw(picture(0), attribution(1.0))})[0]
     assert (refined.reason, refined.scores) == ("empty_mask", {})
     assert refined.seed.any() and not refined.mask.any()
 
@@ -222,7 +231,7 @@ def test_an_empty_mask_is_a_reason(sam_folder: Path, clip_folder: Path) -> None:
     [
         ("tram", {}, "params.yaml classes: 'tram' is not among truck, bus, train"),
         ("truck", {}, "data/generated/truck/index.jsonl is missing"),
-        ("bus", {"sam": "models/none"}, "params.yaml refine.sam: 'models/none' is neither a folder"),
+        ("bus", {"model": "models/none"}, "params.yaml refine.model: 'models/none' is neither a folder"),
         ("bus", {"clip": "models/none"}, "params.yaml refine.clip: 'models/none' is neither a folder"),
     ],
 )
@@ -231,7 +240,7 @@ def test_bad_input_is_one_sentence_before_any_work(
     argument: str, refine: dict[str, str], sentence: str,
 ) -> None:  # fmt: skip
     folder = place("a")
-    edit_params(folder, **({"sam": str(sam_folder), "clip": str(clip_folder)} | refine))
+    edit_params(folder, **({"model": str(sam_folder), "clip": str(clip_folder)} | refine))
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
         main([argument])

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from transformers import SamModel, SamProcessor
 
 from stages.labels import GraftError
-from stages.refine.sam import Candidates, Sam
+from stages.refine.candidates import Candidates, Promptable
+from stages.refine.points import Points
+from stages.refine.prompts import on_object
+from stages.refine.sam import Sam
 from stages.refine.weights import locate
 
 POINTS = np.array([(20.0, 30.0), (20.0, 33.0), (26.5, 30.0), (20.0, 27.0), (13.5, 30.0)])
@@ -21,14 +24,18 @@ def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def ask(sam: Promptable, image: NDArray[np.uint8], points: Points = POINTS) -> Candidates:
+    return sam.ask(sam.encode([image])[0], on_object(points))
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80), (100, 60), (64, 128)])
 def test_three_masks_lie_at_image_size_whatever_its_shape(sam_folder: Path, height: int, width: int) -> None:
-    candidates = Sam(sam_folder)(picture(height, width), POINTS)
+    candidates = ask(Sam(sam_folder), picture(height, width))
     assert candidates.logits.shape == (3, height, width)
     assert candidates.logits.dtype == np.float32
     assert candidates.predicted_iou.shape == (3,)
-    assert candidates.mask.shape == (height, width)
-    assert candidates.mask.dtype == np.bool_
+    assert candidates.masks.shape == (3, height, width)
+    assert candidates.masks.dtype == np.bool_
 
 
 def test_masks_are_those_of_the_published_recipe(sam_folder: Path) -> None:
@@ -43,31 +50,35 @@ def test_masks_are_those_of_the_published_recipe(sam_folder: Path) -> None:
         outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
     )
     expected = published[0][0].numpy()
-    candidates = Sam(sam_folder)(image, POINTS)
+    candidates = ask(Sam(sam_folder), image)
     assert np.array_equal(candidates.logits > 0, expected)
     assert np.array_equal(candidates.predicted_iou, outputs.iou_scores[0, 0].numpy())
     assert 0 < expected.mean() < 1, "a random SAM whose masks are all empty or full would prove nothing"
 
 
-def test_best_is_the_highest_predicted_iou_and_the_first_of_equals() -> None:
+def test_trusted_is_the_highest_predicted_iou_and_the_first_of_equals() -> None:
     logits = np.stack([np.full((2, 2), value, np.float32) for value in (-1.0, 2.0, 3.0)])
-    assert Candidates(logits, np.array([0.1, 0.9, 0.3], np.float32)).best == 1
-    assert Candidates(logits, np.array([0.9, 0.1, 0.9], np.float32)).best == 0
-    assert not Candidates(logits, np.array([0.9, 0.1, 0.9], np.float32)).mask.any()
-    assert Candidates(logits, np.array([0.1, 0.9, 0.3], np.float32)).mask.all()
+    assert Candidates(logits, np.array([0.1, 0.9, 0.3], np.float32)).trusted() == 1
+    assert Candidates(logits, np.array([0.9, 0.1, 0.9], np.float32)).trusted() == 0
+
+
+def test_agreeing_is_the_candidate_most_like_the_seed() -> None:
+    seed = np.array([[True, False], [False, False]])
+    logits = np.stack([np.full((2, 2), 1.0), np.where(seed, 1.0, -1.0), np.full((2, 2), -1.0)]).astype(np.float32)
+    assert Candidates(logits, np.array([0.9, 0.1, 0.3], np.float32)).agreeing(seed) == 1
 
 
 def test_logit_zero_is_background() -> None:
-    assert not Candidates(np.zeros((3, 2, 2), np.float32), np.zeros(3, np.float32)).mask.any()
+    assert not Candidates(np.zeros((3, 2, 2), np.float32), np.zeros(3, np.float32)).masks.any()
 
 
 def test_what_came_before_never_changes_a_result(sam_folder: Path) -> None:
     """A resumed run, which starts in the middle, must give the bytes of an unbroken one."""
     image, other = picture(64, 64), picture(64, 64, seed=1)
     used = Sam(sam_folder)
-    first = used(image, POINTS)
-    used(other, POINTS[:1])
-    for again in (used(image, POINTS), Sam(sam_folder)(image, POINTS)):
+    first = ask(used, image)
+    ask(used, other, POINTS[:1])
+    for again in (ask(used, image), ask(Sam(sam_folder), image)):
         assert again.logits.tobytes() == first.logits.tobytes()
         assert again.predicted_iou.tobytes() == first.predicted_iou.tobytes()
 
@@ -77,7 +88,7 @@ def test_points_are_x_then_y(sam_folder: Path) -> None:
     sam = Sam(sam_folder)
     inputs = sam.processor(picture(32, 64), input_points=[[[63.0, 31.0]]], return_tensors="pt")
     assert inputs["input_points"].tolist() == [[[[63.0, 31.0]]]]
-    right, below = (sam(picture(32, 64), np.array([point])) for point in ((60.0, 5.0), (5.0, 60.0)))
+    right, below = (ask(sam, picture(32, 64), np.array([point])) for point in ((60.0, 5.0), (5.0, 60.0)))
     assert not np.array_equal(right.logits, below.logits)
 
 
@@ -91,5 +102,5 @@ def test_missing_weights_are_one_sentence_with_the_param(tmp_path: Path) -> None
         locate("models/miniature/none", "refine.sam")
     with pytest.raises(GraftError, match=r"refine\.sam: 'nobody/no-such-model' is neither"):
         locate("nobody/no-such-model", "refine.sam")
-    with pytest.raises(GraftError, match=r"no complete SamModel folder"):
+    with pytest.raises(GraftError, match=r"has no readable config.json"):
         Sam(tmp_path)

@@ -1,0 +1,91 @@
+"""The schema of the sections `refine` and `clean` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from stages.sections import Count, Positive, Section, Share
+
+Level = Annotated[float, Field(ge=0.0)]
+Number = Annotated[int, Field(ge=0)]
+Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Crf(Section):
+    iterations: Number
+    bilateral_weight: Level
+    bilateral_xy: Positive
+    bilateral_rgb: Positive
+    gaussian_weight: Level
+    gaussian_xy: Positive
+
+
+class SelfAttention(Section):
+    power: Number
+    threshold: Inner
+    uncertain: Inner
+
+    @model_validator(mode="after")
+    def ordered(self) -> SelfAttention:
+        if self.uncertain > self.threshold:
+            raise ValueError("uncertain must not be above threshold: the band of doubt lies below it")
+        return self
+
+
+class Primaps(Section):
+    encoder: str
+    similarity: Inner
+
+
+class Refine(Section):
+    method: Literal["attention", "sam", "self_attention", "primaps"]
+    threshold: Inner
+    crf: Crf
+    model: str
+    prompt: Literal["cross", "inside", "box", "box+points"]
+    negatives: Number
+    choose: Literal["predicted_iou", "agreement"]
+    views: Annotated[int, Field(ge=1, le=16)]
+    snap: Crf
+    self_attention: SelfAttention
+    primaps: Primaps
+    ring: Number
+    batch: Count
+    clip: str
+    segmenter: str | None
+
+
+class Rules(Section):
+    """A threshold per rule; None where the preset's holds. To switch a preset's rule off, give it a limit that nothing
+    crosses."""
+
+    max_area: Share | None = None
+    max_lower_half: Share | None = None
+    min_smoothness: Level | None = None
+    max_energy: Level | None = None
+    min_area: Share | None = None
+    max_turning: Level | None = None
+    max_components: Count | None = None
+    min_largest_share: Share | None = None
+    max_border: Share | None = None
+    min_predicted_iou: Share | None = None
+    min_stability: Share | None = None
+    min_agreement: Share | None = None
+    min_class_score: Share | None = None
+    min_class_margin: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    area_tails: Annotated[float, Field(ge=0.0, lt=0.5)] | None = None
+    min_distance: Annotated[int, Field(ge=0, le=64)] | None = None
+    keep_certain: Share | None = None
+    max_count: Count | None = None
+
+
+class Clean(Rules):
+    preset: Literal["none", "ucg", "strict"]
+    classes: dict[str, Rules]
+
+    def changes(self, name: str) -> list[dict[str, float | None]]:
+        """What is set beside the preset, for all classes and then for this one."""
+        own = self.classes.get(name, Rules())
+        return [self.model_dump(exclude={"preset", "classes"}), own.model_dump()]

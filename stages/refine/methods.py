@@ -1,0 +1,129 @@
+"""Map -> mask: the methods that params `refine.method` names, each a class that is loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.refine.candidates import Candidates, Image, Promptable
+from stages.refine.contour import Mask
+from stages.refine.primaps import Features, principal_mask
+from stages.refine.prompts import prompt
+from stages.refine.seed import dense_crf, normalise, sigmoid
+from stages.refine.self_attention import object_and_doubt
+from stages.refine.views import views, vote
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A generated sample: image (H, W, 3) uint8 RGB; attribution (H, W) float32, raw; self_attention None or
+    (h*w, h*w) float32; seed (H, W) bool, not empty."""
+
+    image: Image
+    attribution: NDArray[np.float32]
+    self_attention: NDArray[np.float32] | None
+    seed: Mask
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mask, (H, W) bool, maybe empty; the pixels, (H, W) bool, that the method itself doubts; of a promptable model
+    also its candidates, and which of them was taken."""
+
+    mask: Mask
+    doubt: Mask
+    candidates: Candidates | None = None
+    taken: int = 0
+
+
+class Method(Protocol):
+    """Slot in the batch -> sample, and slot -> what was found. Slots that are left out change nothing in the others."""
+
+    def __call__(self, batch: Mapping[int, Drawn]) -> dict[int, Found]: ...
+
+
+class Attention:
+    """The seed is the mask: threshold and CRF, as OVAM."""
+
+    def __call__(self, batch: Mapping[int, Drawn]) -> dict[int, Found]:
+        return {slot: Found(one.seed, undoubted(one.seed)) for slot, one in batch.items()}
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """The seed prompts a SAM, in so many views; of its masks one is taken, and a CRF may snap its edge to the image's.
+
+    `slots` images are always encoded together, blank where there is none: how sums round depends on a batch's
+    shape, and a resumed run must give the bytes of an unbroken one. `snap` holds dense_crf's keywords.
+    """
+
+    model: Promptable
+    style: str
+    negatives: int
+    choose: Literal["predicted_iou", "agreement"]
+    views: int
+    snap: Mapping[str, Any]
+    slots: int
+
+    def __call__(self, batch: Mapping[int, Drawn]) -> dict[int, Found]:
+        if not batch:
+            return {}
+        answers: dict[int, list[Candidates]] = {slot: [] for slot in batch}
+        blank = np.zeros_like(next(iter(batch.values())).image)
+        for view in views(self.views, self.model.patch(blank)):
+            looked = [view.look(batch[slot].image) if slot in batch else blank for slot in range(self.slots)]
+            encoded = self.model.encode(looked)
+            for slot, one in batch.items():
+                asked = view.point(prompt(one.seed, self.style, self.negatives), one.seed.shape[1])
+                seen = self.model.ask(encoded[slot], asked)
+                answers[slot].append(Candidates(view.back(seen.logits), seen.predicted_iou))
+        return {slot: self._take(one, vote(answers[slot])) for slot, one in batch.items()}
+
+    def _take(self, one: Drawn, candidates: Candidates) -> Found:
+        taken = candidates.trusted() if self.choose == "predicted_iou" else candidates.agreeing(one.seed)
+        mask = candidates.masks[taken]
+        if mask.any() and self.snap["iterations"]:
+            mask = dense_crf(one.image, sigmoid(candidates.logits[taken]), **self.snap)
+        return Found(mask, undoubted(mask), candidates, taken)
+
+
+@dataclass(frozen=True)
+class OwnAttention:
+    """Dataset Diffusion: the map along the image's self-attention, with its own band of doubt."""
+
+    power: int
+    threshold: float
+    uncertain: float
+
+    def __call__(self, batch: Mapping[int, Drawn]) -> dict[int, Found]:
+        return {slot: Found(*self._one(one)) for slot, one in batch.items()}
+
+    def _one(self, one: Drawn) -> tuple[Mask, Mask]:
+        if one.self_attention is None:
+            raise ValueError("this sample has no recorded self-attention")
+        return object_and_doubt(one.self_attention, one.attribution, self.power, self.threshold, self.uncertain)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """PriMaPs, seeded by the map, and the two-label CRF of the seed; `crf` holds dense_crf's keywords."""
+
+    features: Features
+    similarity: float
+    crf: Mapping[str, Any]
+
+    def __call__(self, batch: Mapping[int, Drawn]) -> dict[int, Found]:
+        return {slot: self._one(one) for slot, one in batch.items()}
+
+    def _one(self, one: Drawn) -> Found:
+        rough = principal_mask(self.features(one.image), normalise(one.attribution), self.similarity)
+        mask = dense_crf(one.image, rough, **self.crf)
+        return Found(mask, undoubted(mask))
+
+
+def undoubted(mask: Mask) -> Mask:
+    return np.zeros_like(mask)

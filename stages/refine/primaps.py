@@ -1,0 +1,80 @@
+"""Attribution map + frozen features -> mask: PriMaPs with the map's peak in the place of the principal direction.
+
+Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals", TMLR 2024, steps 2 to 4 of
+its mask proposal for one mask. The paper finds the seed by a PCA of all features and so one region after the other;
+here the word's attribution map says where the object is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModel
+
+from stages.labels import GraftError
+from stages.refine.weights import load
+
+CELLS = 5  # the peak of the map: as many cells
+TOUCHING = 0.5  # a region counts if it holds a cell of at least this share of the map's maximum
+
+
+def principal_mask(
+    features: NDArray[np.float32], attribution: NDArray[np.float32], similarity: float
+) -> NDArray[np.bool_]:
+    """The region that looks like what the map points at most.
+
+    features: (C, h, w); attribution: (H, W) float32 in [0, 1], maximum 1. The direction v is the mean unit feature of
+    the CELLS cells where the map is highest; a cell belongs if its cosine with v is at least `similarity`; of
+    the 8-connected regions those count that the map touches. The cosine, enlarged bilinearly, decides at
+    image size: (H, W) bool. Empty when the map is 0 or the features are.
+    """
+    size = features.shape[1:]
+    coarse = cv2.resize(attribution, size[::-1], interpolation=cv2.INTER_AREA)
+    norms = np.linalg.norm(features, axis=0)
+    unit = np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
+    peak = np.argsort(-coarse.reshape(-1), kind="stable")[:CELLS]
+    direction = unit.reshape(len(unit), -1)[:, peak].mean(axis=1)
+    length = np.linalg.norm(direction)
+    if not (attribution.any() and length > 0):
+        return np.zeros(attribution.shape, dtype=np.bool_)
+    cosine = np.tensordot(direction / length, unit, axes=1).astype(np.float32)
+    fine = cv2.resize(cosine, attribution.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return touched(fine >= similarity, attribution >= TOUCHING)
+
+
+def touched(mask: NDArray[np.bool_], by: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The 8-connected parts of an (H, W) bool mask that share a pixel with `by`."""
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return mask & np.isin(parts, np.unique(parts[mask & by]))
+
+
+class Features:
+    """A frozen vision transformer (CLIP, DINO, DINOv2, ...) whose last patch tokens are the features."""
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        model = load(AutoModel, folder, use_safetensors=True)
+        self.model = getattr(model, "vision_model", model).eval().to(device)
+        self.processor = load(AutoImageProcessor, folder)
+        self.device = device
+        config = getattr(self.model.config, "vision_config", self.model.config)
+        if not hasattr(config, "patch_size"):
+            raise GraftError(
+                f"{folder} is no vision transformer; params.yaml refine.primaps.encoder needs patch tokens"
+            )
+        self.patch = config.patch_size
+
+    @torch.inference_mode()
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(H, W, 3) uint8 RGB -> (C, h, w) float32: the image as a square, its patch tokens without class token."""
+        side = self.processor.crop_size if getattr(self.processor, "do_center_crop", False) else self.processor.size
+        height, width = side["height"], side["width"]
+        square = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+        pixels = self.processor(images=square, return_tensors="pt", do_resize=False)["pixel_values"]
+        tokens = self.model(pixel_values=pixels.to(self.device)).last_hidden_state[0]
+        h, w = height // self.patch, width // self.patch
+        return tokens[-h * w :].T.reshape(-1, h, w).float().cpu().numpy()

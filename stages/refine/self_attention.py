@@ -1,0 +1,64 @@
+"""A word's map carried along the image's own likeness, and binarised with a band of doubt: Dataset Diffusion.
+
+Nguyen et al., "Dataset Diffusion: Diffusion-based Synthetic Dataset Generation for Pixel-Level Semantic
+Segmentation", NeurIPS 2023, section 3.3: with the self-attention S and the cross-attention C of a class,
+m = S^τ C, min-max normalised, enlarged, and thresholded twice.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.labels import IGNORE
+
+
+def spread(own: NDArray[np.float32], cross: NDArray[np.float32], power: int) -> NDArray[np.float64]:
+    """m_k = S^τ c_k per class k, min-max normalised to [0, 1].
+
+    own: S (h*w, h*w), row-stochastic, row = query; cross: C (classes, h*w); power: τ >= 0. Returns
+    (classes, h*w) float64, whatever the scale of S or C. A map without contrast becomes all 0: it points nowhere.
+    """
+    maps = np.linalg.matrix_power(own.astype(np.float64), power) @ cross.astype(np.float64).T
+    maps = maps.T - maps.min(axis=0)[:, None]
+    peaks = maps.max(axis=1, keepdims=True)
+    return np.divide(maps, peaks, out=np.zeros_like(maps), where=peaks > 0)
+
+
+def labels(
+    maps: NDArray[np.float64], size: tuple[int, int], shape: tuple[int, int], threshold: float, uncertain: float
+) -> NDArray[np.uint8]:
+    """(classes, h*w) maps of (h, w) = `size` -> (H, W) = `shape` uint8 labels: 0 background, k + 1 class k.
+
+    With v the largest value over the classes, after bicubic enlargement: v >= threshold is that class (the first
+    of equals), uncertain <= v < threshold is IGNORE (255), and the rest is background. ValueError for more than
+    254 classes.
+    """
+    if len(maps) >= IGNORE:
+        raise ValueError(f"{len(maps)} classes do not fit into a uint8 label beside {IGNORE}")
+    large = [cv2.resize(one.reshape(size), shape[::-1], interpolation=cv2.INTER_CUBIC) for one in maps]
+    value, best = np.max(large, axis=0), np.argmax(large, axis=0)
+    label = np.where(value >= threshold, best + 1, np.where(value >= uncertain, IGNORE, 0))
+    return label.astype(np.uint8)
+
+
+def object_and_doubt(
+    own: NDArray[np.float32], attribution: NDArray[np.float32], power: int, threshold: float, uncertain: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The (H, W) bool mask of the one class of an (H, W) attribution map, and the band of doubt about it.
+
+    The map is brought to the grid of the self-attention `own`, (h*w, h*w). ValueError when that fits no image of this
+    shape."""
+    size = grid(own.shape[0], attribution.shape)
+    coarse = np.asarray(cv2.resize(attribution, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.float32)
+    label = labels(spread(own, coarse.reshape(1, -1), power), size, attribution.shape[:2], threshold, uncertain)
+    return label == 1, label == IGNORE
+
+
+def grid(cells: int, shape: tuple[int, ...]) -> tuple[int, int]:
+    """(h, w) with h * w = cells and the proportions of an (H, W) image. ValueError when there is none."""
+    height = round((cells * shape[0] / shape[1]) ** 0.5)
+    if height < 1 or cells % height or round(height * shape[1] / shape[0]) != cells // height:
+        raise ValueError(f"{cells} cells of self-attention are no scale of an image of {shape[0]} x {shape[1]}")
+    return height, cells // height
