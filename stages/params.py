@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from stages.labels import CITYSCAPES, GraftError
 from stages.mask_params import Clean, Refine
-from stages.sections import Count, Section, Seed, Side
+from stages.sections import Count, Section, Seed, Share, Side
 from stages.train_params import Evaluate, Train
 
 __all__ = ["GraftError", "Params", "command", "read"]

@@ -127,8 +127,8 @@ def raw(uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
             f"data/generated: the map of {uid} has the size {attribution.shape}, its image {image.shape[:2]}; "
             "delete the folder and run `dvc repro`"
         )
-    own = files.get("self_attention.npy")
-    return Raw(image, attribution, None if own is None else npy_array(own), rejected)
+    names = ("self_attention.npy", "cross_attention.npy")
+    return Raw(image, attribution, rejected, *(npy_array(files[name]) if name in files else None for name in names))
 
 
 def pictures(refined: Refined) -> dict[str, bytes]:

@@ -9,24 +9,26 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.labels import IGNORE, GraftError
 from stages.refine.candidates import Candidates, Image, Promptable
 from stages.refine.contour import Mask
 from stages.refine.primaps import Features, principal_mask
 from stages.refine.prompts import prompt
 from stages.refine.seed import dense_crf, normalise, sigmoid
-from stages.refine.self_attention import object_and_doubt
+from stages.refine.self_attention import labels, spread
 from stages.refine.views import views, vote
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A generated sample: image (H, W, 3) uint8 RGB; attribution (H, W) float32, raw; self_attention None or
-    (h*w, h*w) float32; seed (H, W) bool, not empty."""
+    """A generated sample: image (H, W, 3) uint8 RGB; attribution (H, W) float32, raw; seed (H, W) bool, not empty;
+    where generate recorded them, Dataset Diffusion's self_attention (h*w, h*w) and cross_attention (h', w') float32."""
 
     image: Image
     attribution: NDArray[np.float32]
-    self_attention: NDArray[np.float32] | None
     seed: Mask
+    self_attention: NDArray[np.float32] | None = None
+    cross_attention: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,14 @@ class OwnAttention:
         return {slot: Found(*self._one(one)) for slot, one in batch.items()}
 
     def _one(self, one: Drawn) -> tuple[Mask, Mask]:
-        if one.self_attention is None:
-            raise ValueError("this sample has no recorded self-attention")
-        return object_and_doubt(one.self_attention, one.attribution, self.power, self.threshold, self.uncertain)
+        if one.self_attention is None or one.cross_attention is None:
+            raise GraftError(
+                "params.yaml refine.method is self_attention, but no self-attention was recorded with the images; set "
+                "generate.attribution to dataset_diffusion, or choose another method"
+            )
+        maps = spread(one.self_attention, one.cross_attention[None], one.seed.shape, self.power)
+        label = labels(maps, one.seed.shape, self.threshold, self.uncertain)
+        return label == 1, label == IGNORE
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,9 @@ class Raw:
 
     image: NDArray[np.uint8]
     attribution: NDArray[np.float32]
-    self_attention: NDArray[np.float32] | None = None
     rejected: str = ""
+    self_attention: NDArray[np.float32] | None = None
+    cross_attention: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Refiner:
         """Slot in the batch -> sample, to slot -> refined. An empty seed or mask is a reason."""
         seeds = {slot: self._seed(raw) for slot, raw in batch.items()}
         drawn = {
-            slot: Drawn(raw.image, raw.attribution, raw.self_attention, seeds[slot])
+            slot: Drawn(raw.image, raw.attribution, seeds[slot], raw.self_attention, raw.cross_attention)
             for slot, raw in batch.items()
             if seeds[slot].any()
         }

@@ -14,22 +14,25 @@ from numpy.typing import NDArray
 from stages.labels import IGNORE
 
 
-def spread(own: NDArray[np.float32], cross: NDArray[np.float32], power: int) -> NDArray[np.float64]:
+def spread(
+    own: NDArray[np.float32], cross: NDArray[np.float32], shape: tuple[int, ...], power: int
+) -> NDArray[np.float64]:
     """m_k = S^τ c_k per class k, min-max normalised to [0, 1].
 
-    own: S (h*w, h*w), row-stochastic, row = query; cross: C (classes, h*w); power: τ >= 0. Returns
-    (classes, h*w) float64, whatever the scale of S or C. A map without contrast becomes all 0: it points nowhere.
+    own: S (h*w, h*w), row-stochastic, row = query, of an image of `shape` = (H, W); cross: C (classes, h', w'),
+    enlarged to (h, w) by bicubic interpolation; power: τ >= 0. Returns (classes, h, w) float64, whatever the scale of S
+    or C. A map without contrast becomes all 0: it points nowhere. ValueError when h*w fits no image of this shape.
     """
-    maps = np.linalg.matrix_power(own.astype(np.float64), power) @ cross.astype(np.float64).T
+    size = grid(len(own), shape)
+    same = [cv2.resize(one.astype(np.float64), size[::-1], interpolation=cv2.INTER_CUBIC) for one in cross]
+    maps = np.linalg.matrix_power(own.astype(np.float64), power) @ np.stack(same).reshape(len(same), -1).T
     maps = maps.T - maps.min(axis=0)[:, None]
     peaks = maps.max(axis=1, keepdims=True)
-    return np.divide(maps, peaks, out=np.zeros_like(maps), where=peaks > 0)
+    return np.divide(maps, peaks, out=np.zeros_like(maps), where=peaks > 0).reshape(-1, *size)
 
 
-def labels(
-    maps: NDArray[np.float64], size: tuple[int, int], shape: tuple[int, int], threshold: float, uncertain: float
-) -> NDArray[np.uint8]:
-    """(classes, h*w) maps of (h, w) = `size` -> (H, W) = `shape` uint8 labels: 0 background, k + 1 class k.
+def labels(maps: NDArray[np.float64], shape: tuple[int, ...], threshold: float, uncertain: float) -> NDArray[np.uint8]:
+    """(classes, h, w) maps -> (H, W) = `shape` uint8 labels: 0 background, k + 1 class k.
 
     With v the largest value over the classes, after bicubic enlargement: v >= threshold is that class (the first
     of equals), uncertain <= v < threshold is IGNORE (255), and the rest is background. ValueError for more than
@@ -37,23 +40,10 @@ def labels(
     """
     if len(maps) >= IGNORE:
         raise ValueError(f"{len(maps)} classes do not fit into a uint8 label beside {IGNORE}")
-    large = [cv2.resize(one.reshape(size), shape[::-1], interpolation=cv2.INTER_CUBIC) for one in maps]
+    large = [cv2.resize(one, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) for one in maps]
     value, best = np.max(large, axis=0), np.argmax(large, axis=0)
     label = np.where(value >= threshold, best + 1, np.where(value >= uncertain, IGNORE, 0))
     return label.astype(np.uint8)
-
-
-def object_and_doubt(
-    own: NDArray[np.float32], attribution: NDArray[np.float32], power: int, threshold: float, uncertain: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The (H, W) bool mask of the one class of an (H, W) attribution map, and the band of doubt about it.
-
-    The map is brought to the grid of the self-attention `own`, (h*w, h*w). ValueError when that fits no image of this
-    shape."""
-    size = grid(own.shape[0], attribution.shape)
-    coarse = np.asarray(cv2.resize(attribution, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.float32)
-    label = labels(spread(own, coarse.reshape(1, -1), power), size, attribution.shape[:2], threshold, uncertain)
-    return label == 1, label == IGNORE
 
 
 def grid(cells: int, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def row(title: str, settings: Mapping[str, Any], inputs: Sequence[Seen], seeds: 
     method = open_method(settings, models, "cpu")
     began, masks = time.process_time(), []
     for s, seed in tqdm(list(zip(inputs, seeds, strict=True)), desc=title, unit="page", leave=False):
-        drawn = Drawn(s.image, s.attribution, s.self_attention, seed)
+        drawn = Drawn(s.image, s.attribution, seed, s.self_attention, s.cross_attention)
         masks.append(method({0: drawn})[0].mask if seed.any() else seed)
     seconds = (time.process_time() - began) / len(inputs)
     ious = np.array([iou(mask, s.truth) for mask, s in zip(masks, inputs, strict=True)])

@@ -7,19 +7,19 @@ attention maps are summed over the same steps as when an image is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers.models.attention_processor import Attention
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
-from stages.generate.attribution import cross_attention, embed, record, word_maps
+from stages.generate import unet
+from stages.generate.attribution import Attribution, word_maps
+from stages.generate.dataset_diffusion import DatasetDiffusion
+from stages.generate.recorder import listening
 from stages.generate.sampler import resized
 from stages.miniature.book import Book
 
@@ -29,12 +29,13 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Seen:
-    """image (H, W, 3) uint8; attribution (H, W) float32, raw; self_attention (h*w, h*w) float32, row-stochastic,
-    the mean over steps, heads and the layers of the largest size; truth (H, W) bool."""
+    """image (H, W, 3) uint8; attribution (H, W) float32, OVAM's; self_attention (h*w, h*w) and cross_attention (h', w')
+    float32, Dataset Diffusion's; truth (H, W) bool."""
 
     image: NDArray[np.uint8]
     attribution: NDArray[np.float32]
     self_attention: NDArray[np.float32]
+    cross_attention: NDArray[np.float32]
     truth: NDArray[np.bool_]
     kind: str
 
@@ -61,49 +62,20 @@ def _batch(pipe: Any, book: Book, pages: Sequence[int], steps: int) -> list[Seen
     noise = torch.stack([torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(k)) for k in pages])
     prompts, _ = pipe.encode_prompt([book.pages[k]["caption"] for k in pages], "cpu", 1, False)
     kinds = [book.pages[k]["kind"] for k in pages]
-    embedding, mask = embed(pipe.tokenizer, pipe.text_encoder, [f"a photo of a {kind}" for kind in kinds])
-    pipe.scheduler.set_timesteps(steps)
+    texts, words = [f"a photo of a {kind}" for kind in kinds], [(CLASS_TOKEN,)] * len(pages)
+    embedding, mask = unet.embed(pipe, texts)
     size = (latents.shape[2], latents.shape[3])
-    with (
-        record(cross_attention(pipe.unet), embedding, mask, size, "cond") as attribution,
-        self_attention(pipe.unet, size[0] * size[1]) as probabilities,
-    ):
+    ovam = Attribution(mask, size, "cond")
+    both = DatasetDiffusion(len(pages), size, unet.halvings(pipe.unet))
+    own, cross = unet.self_attention(pipe.unet, middle=True), unet.cross_attention(pipe.unet, middle=True)
+    taps = ovam.taps(unet.cross_attention(pipe.unet), embedding)
+    pipe.scheduler.set_timesteps(steps)
+    with listening(taps + both.taps(own, cross, unet.embed_padded(pipe, texts))):
         for t in pipe.scheduler.timesteps:
             pipe.unet(pipe.scheduler.add_noise(latents, noise, t[None]), t, prompts)
-    heat = resized(word_maps(attribution.maps(), [(CLASS_TOKEN,)] * len(pages)), *pixels.shape[2:])
-    own = (probabilities.total / probabilities.calls).numpy()
+    heat = resized(word_maps(ovam.maps(), words), *pixels.shape[2:])
+    s, c = both.attention("S").numpy(), both.word_cross(words).numpy()
     return [
-        Seen(images[i].permute(1, 2, 0).contiguous().numpy(), heat[i], own[i], book.masks[k] > 0, kinds[i])
+        Seen(images[i].permute(1, 2, 0).contiguous().numpy(), heat[i], s[i], c[i], book.masks[k] > 0, kinds[i])
         for i, k in enumerate(pages)
     ]
-
-
-class Probabilities:
-    """The running sum of self-attention probabilities, (B, N, N), and how many calls it is of."""
-
-    total: Tensor
-    calls = 0
-
-    def add(self, probabilities: Tensor) -> None:
-        self.total = probabilities if self.calls == 0 else self.total + probabilities
-        self.calls += 1
-
-
-@contextmanager
-def self_attention(unet: Any, pixels: int) -> Iterator[Probabilities]:
-    """Record the self-attention layers that have so many pixels."""
-    found = Probabilities()
-    layers = [part for name, part in unet.named_modules() if isinstance(part, Attention) and name.endswith(".attn1")]
-
-    def hook(layer: Attention) -> Any:
-        def see(module: Any, inputs: tuple[Tensor, ...], query: Tensor) -> None:
-            if query.shape[1] == pixels:
-                q, k = (x.unflatten(2, (layer.heads, -1)).transpose(1, 2) for x in (query, layer.to_k(inputs[0])))
-                found.add((layer.scale * q @ k.transpose(-1, -2)).softmax(-1).mean(1))
-
-        return see
-
-    with ExitStack() as stack:
-        for layer in layers:
-            stack.callback(layer.to_q.register_forward_hook(hook(layer)).remove)
-        yield found
