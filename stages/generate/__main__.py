@@ -1,6 +1,7 @@
 """Generate images of one class, each with the attention map of its class word.
 
-in       data/prompts/CLASS.yaml and the model of `generate.model`
+in       data/prompts/CLASS.yaml and the model of `generate.model`; or, where `generate.source` points to published
+         cutouts, their images and masks, and no model
 out      data/generated/CLASS/: shards of image.png (RGB) and attribution.npy (float32 (H, W), the raw OVAM
          map of the class word at image size); a row holds everything that makes its sample again
 command  python -m stages.generate CLASS
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.generate import checkpoint, sources
 from stages.generate.prompts import Prompt
+from stages.generate.published import Published
 from stages.generate.sources import Source
 from stages.generate.streams import stream
 from stages.labels import CITYSCAPES
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     name = _arguments(argv)
     settings = read().generate
+    if published := sources.cutouts(settings.source, name):
+        take_in(published)
+        return
     source = sources.read(settings.source, name)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
@@ -57,6 +62,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             yield Sample(uid, wanted[uid], row, files)
 
     build(Path("data/generated") / name, wanted, make, title=f"generate {name}")
+
+
+def take_in(cutouts: Published) -> None:
+    """Published images and masks in the place of drawn ones: image.png and mask.png, no attribution."""
+    wanted = cutouts.keys()
+    folder = Path("data/generated") / cutouts.name
+    build(folder, wanted, lambda uids: cutouts.samples(uids, wanted), title=f"generate {cutouts.name}")
 
 
 def _arguments(argv: Sequence[str] | None) -> str:

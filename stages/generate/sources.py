@@ -1,7 +1,7 @@
 """Where the prompts of a class come from: `generate.source`, a folder with one file per class.
 
-What the file <class>.yaml holds decides: the keys of a grammar (grammar.py) or `captions` (captions.py). Another
-kind is another entry of `read`.
+What the file <class>.yaml holds decides: the keys of a grammar (grammar.py), `captions` (captions.py), or `cutouts`
+that were made elsewhere (published.py). Another kind is another entry of `read`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stages.generate import captions, grammar, prompts
+from stages.generate import captions, grammar, prompts, published
 from stages.generate.entries import table, text
 from stages.generate.prompts import Prompt
+from stages.generate.published import Published
 from stages.params import GraftError
 
 
@@ -27,6 +28,13 @@ class Source:
     negative: str
     draw: Callable[[int], Prompt]
     embedding: Path | None
+
+
+def cutouts(folder: str, name: str) -> Published | None:
+    """The published cutouts that the class's file points to; None for a file of prompts."""
+    path = Path(folder) / f"{name}.yaml"
+    content = table(_text(path, name), str(path))
+    return published.parse(content, path, name) if "cutouts" in content else None
 
 
 def read(folder: str, name: str) -> Source:

@@ -121,7 +121,11 @@ def blocks(uids: Iterable[str], batch: int) -> Iterator[dict[int, str]]:
 
 def raw(uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
     """What generate left of one sample. GraftError when its map is not of its image's size."""
-    image, attribution = png_array(files["image.png"]), npy_array(files["attribution.npy"])
+    image = png_array(files["image.png"])
+    if "mask.png" in files:
+        mask = png_array(files["mask.png"]) > 0
+        return Raw(image, mask.astype(np.float32), rejected, mask=mask)
+    attribution = npy_array(files["attribution.npy"])
     if image.shape[:2] != attribution.shape:
         raise GraftError(
             f"data/generated: the map of {uid} has the size {attribution.shape}, its image {image.shape[:2]}; "

@@ -13,7 +13,7 @@ from stages.refine import scores
 from stages.refine.clip import Clip, isolate
 from stages.refine.contour import Mask
 from stages.refine.doubt import alpha, doubted
-from stages.refine.methods import Drawn, Found, Method
+from stages.refine.methods import Drawn, Found, Method, undoubted
 from stages.refine.phash import phash
 from stages.refine.scores import Score
 from stages.refine.seed import dense_crf, hard_seed, normalise
@@ -49,13 +49,15 @@ class Refined:
 
 @dataclass(frozen=True)
 class Raw:
-    """What generate left of a sample: see methods.Drawn; `rejected` is "" or why it is of no use."""
+    """What generate left of a sample: see methods.Drawn; `rejected` is "" or why it is of no use. A published cutout
+    brings its `mask`, (H, W) bool, which is its attribution too: it is measured, and no method looks at it."""
 
     image: NDArray[np.uint8]
     attribution: NDArray[np.float32]
     rejected: str = ""
     self_attention: NDArray[np.float32] | None = None
     cross_attention: NDArray[np.float32] | None = None
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Refiner:
             for slot, raw in batch.items()
             if seeds[slot].any()
         }
-        found = self.method(drawn)
+        given = {slot: Found(mask, undoubted(mask)) for slot in drawn if (mask := batch[slot].mask) is not None}
+        found = self.method({slot: one for slot, one in drawn.items() if slot not in given}) | given
         return {
             slot: self._measured(drawn[slot], found[slot]) if slot in found else unrefined(raw)
             for slot, raw in batch.items()
@@ -87,6 +90,8 @@ class Refiner:
     def _seed(self, raw: Raw) -> Mask:
         if raw.rejected:
             return np.zeros(raw.attribution.shape, dtype=np.bool_)
+        if raw.mask is not None:
+            return raw.mask
         return dense_crf(raw.image, hard_seed(raw.attribution, self.threshold), **self.crf)
 
     def _measured(self, drawn: Drawn, found: Found) -> Refined:

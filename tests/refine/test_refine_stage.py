@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from stages.refine.__main__ import main
 from stages.refine.clip import Clip, texts
-from stages.refine.methods import Prompted
+from stages.refine.methods import Attention, Prompted
 from stages.refine.prompts import prompt
 from stages.refine.refiner import Raw, Refiner
 from stages.refine.sam import Sam
@@ -248,3 +248,22 @@ def test_bad_input_is_one_sentence_before_any_work(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {sentence}") and error.count("\n") == 1
     assert not (folder / "data/refined").exists()
+
+
+def test_a_published_mask_is_scored_and_kept_as_it_is(clip_folder: Path) -> None:
+    """No model doubts it, so no column of a model's opinion is filled; beside it a drawn sample goes its own way."""
+    clip = Clip(clip_folder, texts("bus"))
+    refiner = Refiner(Attention(), clip, 0.6, CRF, 0)
+    mask = np.zeros((64, 64), np.bool_)
+    mask[10:30, 12:40] = True  # not what attention would find
+    given = {0: Raw(picture(0), mask.astype(np.float32), mask=mask), 1: Raw(picture(1), attribution(1.0))}
+    nothing = Raw(picture(0), np.zeros((64, 64), np.float32), mask=mask & False)
+    refined = refiner(given | {2: nothing})
+    assert (refined[0].mask == mask).all() and (refined[0].seed == mask).all() and not refined[0].reason
+    assert refined[0].scores["area"] == mask.mean() and refined[0].scores["agreement"] == 1.0
+    assert {name: refined[0].scores[name] for name in clip.class_scores(picture(0), mask)} == clip.class_scores(
+        picture(0), mask
+    )
+    assert "predicted_iou" not in refined[0].scores
+    assert not refined[1].reason and (refined[1].mask != mask).any()
+    assert refined[2].reason

@@ -1,0 +1,1 @@
+"""export: the kept cutouts as folders for people and for other tools. One file per format."""

@@ -1,0 +1,97 @@
+"""export: the kept cutouts of every class as folders, in one of several formats.
+
+in       data/cleaned/CLASS.csv, data/refined/CLASS, and data/generated/CLASS for the prompts, if it is there;
+         params `classes`
+out      the folder that is named, whole or not at all
+command  python -m stages.export FORMAT FOLDER
+cost     about 5 ms per cutout of 64 px
+expect   as many cutouts as `clean` keeps
+source   formats are their own documentation: see the files of this folder
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.export import ucg_folders
+from stages.export.cutout import Cutout, Format
+from stages.labels import CITYSCAPES
+from stages.params import GraftError, command, read
+from stages.samples import Shards, png_array
+
+FORMATS: dict[str, Format] = {
+    "ucg": ucg_folders.write,
+}
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser().parse_args(argv)
+    classes, folder = read().classes, Path(arguments.folder)
+    unknown = sorted(set(arguments.classes or []) - set(classes))
+    if unknown:
+        raise GraftError(f"--class {unknown[0]}: params.yaml classes has {', '.join(classes)}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GraftError(f"{folder} is there already; name another folder, or remove it")
+    kept = {name: kept_uids(name) for name in arguments.classes or classes}
+    unfinished = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    with tqdm(cutouts(kept), total=sum(map(len, kept.values())), desc="export", unit="cutout") as progress:
+        FORMATS[arguments.format](progress, unfinished)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    print(f"{folder}: " + ", ".join(f"{len(uids)} {name}" for name, uids in kept.items()))
+
+
+def kept_uids(name: str) -> list[str]:
+    """The uids that the class's keep-list keeps. Raises GraftError when it is missing or is no keep-list."""
+    path = Path("data/cleaned") / f"{name}.csv"
+    if not path.is_file():
+        raise GraftError(f"{path} is missing; run `dvc repro clean` or `dvc pull` it")
+    with open(path, newline="") as file:
+        reader = csv.DictReader(file)
+        if not {"uid", "kept"} <= set(reader.fieldnames or ()):
+            raise GraftError(f"{path} has no columns uid and kept; run `python -m stages.clean {name}` again")
+        return [row["uid"] for row in reader if row["kept"] == "1"]
+
+
+def cutouts(kept: dict[str, list[str]]) -> Iterator[Cutout]:
+    """One cutout in memory at a time. Raises GraftError for a sample that is missing or damaged."""
+    for name, uids in kept.items():
+        refined, prompts = Shards(Path("data/refined") / name), prompts_of(name)
+        for uid in uids:
+            files = refined.read(uid)
+            image, mask = png_array(files["image.png"]), png_array(files["mask.png"]) > 0
+            yield Cutout(uid, name, CITYSCAPES.id(name), image, mask, prompts.get(uid, ""))
+
+
+def prompts_of(name: str) -> dict[str, str]:
+    """uid -> prompt; empty when the generated samples are not here, which a `dvc pull` leaves out."""
+    folder = Path("data/generated") / name
+    rows = Shards(folder).rows if folder.is_dir() else []
+    return {row["uid"]: row["prompt"] for row in rows if row.get("prompt")}
+
+
+def parser() -> argparse.ArgumentParser:
+    formats = "\n".join(f"  {name:6} {(write.__doc__ or '').splitlines()[0]}" for name, write in FORMATS.items())
+    result = argparse.ArgumentParser(
+        prog="python -m stages.export",
+        description="Write the kept cutouts into a new folder.",
+        epilog=f"formats:\n{formats}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("format", metavar="FORMAT", choices=sorted(FORMATS), help="one of the formats below")
+    result.add_argument("folder", metavar="FOLDER", help="where to write; must not be there, or be empty")
+    result.add_argument("--class", dest="classes", action="append", metavar="CLASS", help="only this class; repeatable")
+    return result
+
+
+if __name__ == "__main__":
+    main()
