@@ -1,4 +1,7 @@
-"""The schema of the sections `train` and `evaluate` of params.yaml."""
+"""The schema of the sections `train` and `evaluate` of params.yaml.
+
+What each value means stands beside it in params.yaml, what it is in a published method in stages/train/presets.py.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,122 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from stages.labels import CITYSCAPES, GraftError
 from stages.sections import Count, Positive, Section, Seed, Share, Side
+
+Size = Annotated[list[Side], Field(min_length=2, max_length=2)]
+Window = Annotated[list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Margin = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+Recipe = Literal["baseline", "grafted", "blobs", "shuffled"]
+Network = Literal[
+    "unet",
+    "segformer-b0", "segformer-b1", "segformer-b2", "segformer-b3", "segformer-b4", "segformer-b5",
+    "daformer-b0", "daformer-b1", "daformer-b2", "daformer-b3", "daformer-b4", "daformer-b5",
+]  # fmt: skip
+
+
+def _known(names: list[str], key: str) -> None:
+    for name in names:
+        try:
+            CITYSCAPES.id(name)
+        except GraftError as error:
+            raise ValueError(f"{key}: {error}") from None
 
 
 class Paste(Section):
     probability: Share
+    per: Literal["image", "class"]
     max_instances: Count
-    min_height: Annotated[float, Field(gt=0.0, le=1.0)]
-    max_height: Annotated[float, Field(gt=0.0, le=1.0)]
-    place: Literal["ground", "ucg"]
+    scale: Literal["height", "area", "native"]
+    min_height: PositiveShare
+    max_height: PositiveShare
+    min_area: PositiveShare
+    max_area: PositiveShare
+    place: Literal["ground", "anywhere"]
     flip: Share
+    colour: Share
+    edge: Literal["hard", "feather", "poisson"]
+    feather: Positive
+    ring: Annotated[int, Field(ge=0)]
+    protected: list[str]
+    min_visible: Share
 
     @model_validator(mode="after")
     def ordered(self) -> Paste:
         if self.min_height > self.max_height:
             raise ValueError("min_height must not be above max_height")
+        if self.min_area > self.max_area:
+            raise ValueError("min_area must not be above max_area")
+        _known(self.protected, "protected")
         return self
 
 
-Recipe = Literal["baseline", "grafted", "blobs", "shuffled"]
+class RareClasses(Section):
+    temperature: Positive
+    min_pixels: Annotated[int, Field(ge=0)]
+    min_crop_ratio: NonNegative
+    tries: Count
+    novel_budget: Share | None
+
+
+class FeatureDistance(Section):
+    weight: NonNegative
+    min_ratio: PositiveShare
+    classes: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def known_classes(self) -> FeatureDistance:
+        _known(self.classes, "classes")
+        return self
+
+
+class Detail(Section):
+    size: Window
+    weight: Share
+
+
+class Masking(Section):
+    weight: NonNegative
+    ratio: Share
+    block: Count
 
 
 class Train(Section):
     recipes: Annotated[list[Recipe], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    model: Literal["unet", "segformer"]
+    method: Literal["source_only", "supervised", "dacs", "daformer", "hrda", "mic", "mic_hrda"]
+    model: Network
     encoder: str | None
+    encoder_revision: str | None
     encoder_lr: Positive
+    source_size: Size | None
+    target_size: Size | None
+    crop: Size | None
+    max_class_share: PositiveShare
     iterations: Count
     batch: Annotated[int, Field(ge=2)]
     lr: Positive
-    weight_decay: Annotated[float, Field(ge=0.0)]
+    weight_decay: NonNegative
+    no_decay: Literal["vectors", "layer_norm"]
     warmup: Annotated[int, Field(ge=0)]
     ema: Share
+    ema_at: Literal["start", "end"]
+    teacher_norm: Literal["batch", "running"]
     pseudo_threshold: Share
+    quality_per: Literal["batch", "image"]
+    classes_of: Literal["batch", "image"]
+    margin: Margin
+    margin_of: Literal["crop", "image"]
     jitter_probability: Share
     jitter: Annotated[float, Field(ge=0.0, le=0.5)]
     blur_probability: Share
+    rare_classes: RareClasses
+    feature_distance: FeatureDistance
+    detail: Detail
+    masking: Masking
     paste: Paste
-
-
-Window = Annotated[list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2)]
-Size = Annotated[list[Side], Field(min_length=2, max_length=2)]
 
 
 class Evaluate(Section):

@@ -1,14 +1,16 @@
 """Train a segmenter on labelled source images with pasted cutouts and on unlabelled target images.
 
     python -m stages.train RECIPE SEED
+    torchrun --nproc-per-node 4 -m stages.train RECIPE SEED     # on four GPUs; train.batch is shared among them
 
 in      data/scenes/{source,target}/, data/cutouts/RECIPE/, the weights of train.encoder, the section `train` of
         params.yaml
 out     models/segmenters/RECIPE-SEED.safetensors,
         metrics/train/RECIPE-SEED.csv (the losses of every iteration)
-cost    about 2 minutes on two cores with the default params
+cost    about 4 minutes on one core with the default params
 expect  baseline: mix.quality climbs above 0.8 within 600 iterations
-source  DACS (Tranheden et al. 2021), schedule of DAFormer (Hoyer et al. 2022), pasting of UCG
+source  DACS (Tranheden et al. 2021), DAFormer (Hoyer et al. 2022), HRDA (2022), MIC (2023), pasting of UCG; methods.py
+        tells what each consists of, presets.py with which values
 
 A run that was killed goes on from its last checkpoint in data/.work/, to the same bytes as an undisturbed
 one.
@@ -23,75 +25,82 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine import dist
 from mmengine.dataset import InfiniteSampler, pseudo_collate
 from mmengine.runner import Runner, set_random_seed
 from torch.utils.data import DataLoader
 
 from stages import params, samples, segmenter
 from stages.labels import CITYSCAPES, GraftError
-from stages.train.dacs import DACS
-from stages.train.dataset import Cutouts, Flip, SourceTarget
+from stages.train import setup
+from stages.train.distributed import launch
 from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration
+from stages.train.methods import METHODS
 from stages.train.optimisation import adamw, learning_rate
-from stages.train.paste import PasteCutouts
+from stages.train.selftraining import SelfTraining
+from stages.train_params import Train
 
-FLIP = 0.5
 CHECKPOINT_INTERVAL = 100
 
 
 @params.command
 def main(argv: Sequence[str] | None = None) -> None:
-    recipe, seed = _arguments(argv)
+    recipe, seed, workers = _arguments(argv)
     train = params.read().train
-    source, target = samples.Shards("data/scenes/source"), samples.Shards("data/scenes/target")
+    method = METHODS[train.method]
+    labelled = samples.Shards("data/scenes/target" if train.method == "supervised" else "data/scenes/source")
+    target = samples.Shards("data/scenes/target") if method.adapts else None
     bank = samples.Shards(f"data/cutouts/{recipe}")
-    _check_scenes(source, target)
-    work = _work_folder(recipe, seed, train, source, target, bank)
+    setup.check(train, labelled, target)
+    processes = launch()
+    work = _work_folder(recipe, seed, train, labelled, target, bank)
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's products differ from run to run
     set_random_seed(seed, deterministic=True)
-    student = segmenter.build(train.model, len(CITYSCAPES.names))
+    detail = (train.detail.size[0], train.detail.size[1]) if method.detail else None
+    student = segmenter.build(train.model, len(CITYSCAPES.names), detail)
     student.init_weights()
-    encoder = segmenter.load_encoder(student, train.encoder) if train.encoder else None
-    model = DACS(student, train.pseudo_threshold, train.jitter_probability, train.jitter, train.blur_probability)
-    cutouts = {CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
-    dataset = SourceTarget(
-        source,
-        target,
-        draws=train.iterations * train.batch,
-        seed=seed,
-        source_pipeline=[PasteCutouts(cutouts, **train.paste.model_dump()), Flip(FLIP)],
-        target_pipeline=[Flip(FLIP)],
-    )
+    weights = segmenter.find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
+    encoder = segmenter.load_encoder(student, weights) if weights else None
+    model = SelfTraining(student, method, setup.options(train))
+    dataset = setup.dataset(train, seed, labelled, target, setup.cutouts(bank))
     losses = LossCurve()
+    teacher = [MeanTeacher(train.ema, train.ema_at)] if method.adapts else []
     resumed = work / CHECKPOINT
     Runner(
         model,
         work_dir=str(work),
         train_dataloader=DataLoader(
-            dataset, train.batch, sampler=InfiniteSampler(dataset, shuffle=False), collate_fn=pseudo_collate
+            dataset,
+            train.batch // dist.get_world_size(),
+            sampler=InfiniteSampler(dataset, shuffle=False),
+            collate_fn=pseudo_collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
         ),
         train_cfg={
             "type": "IterBasedTrainLoop",
             "max_iters": train.iterations,
             "val_interval": train.iterations,
         },
-        optim_wrapper=adamw(student, train.lr, train.weight_decay, encoder, train.encoder_lr),
+        optim_wrapper=adamw(student, train.lr, train.weight_decay, encoder, train.encoder_lr, train.no_decay),
         param_scheduler=learning_rate(train.warmup, train.iterations),
-        custom_hooks=[MeanTeacher(train.ema), SeedEachIteration(), losses, Checkpoint(CHECKPOINT_INTERVAL)],
+        custom_hooks=[*teacher, SeedEachIteration(), losses, Checkpoint(CHECKPOINT_INTERVAL)],
         default_hooks={"timer": None, "sampler_seed": None, "logger": None, "checkpoint": None},
         load_from=str(resumed) if resumed.exists() else None,
         resume=resumed.exists(),
         randomness={"seed": seed, "deterministic": True},
         log_level="ERROR",
+        **processes,
     ).train()
 
-    segmenter.save(student, f"models/segmenters/{recipe}-{seed}.safetensors", train.model, CITYSCAPES.names)
-    _write_curve(Path(f"metrics/train/{recipe}-{seed}.csv"), losses.curve)
-    shutil.rmtree(work.parent)
+    if dist.is_main_process():
+        segmenter.save(student, f"models/segmenters/{recipe}-{seed}.safetensors", train.model, CITYSCAPES.names)
+        _write_curve(Path(f"metrics/train/{recipe}-{seed}.csv"), losses.curve)
+        shutil.rmtree(work.parent)
 
 
-def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
+def _arguments(argv: Sequence[str] | None) -> tuple[str, int, int]:
     parser = argparse.ArgumentParser(
         prog="python -m stages.train",
         description=__doc__,
@@ -99,36 +108,27 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
     )
     parser.add_argument("recipe", help="a folder of data/cutouts/, for example baseline or grafted")
     parser.add_argument("seed", type=int, help="seed of the weights, of the images' order and of every augmentation")
+    parser.add_argument("--workers", type=int, default=0, help="processes that load images; they change no byte")
     args = parser.parse_args(argv)
     if args.seed < 0:
         raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct train.seeds in params.yaml")
-    return args.recipe, args.seed
+    return args.recipe, args.seed, args.workers
 
 
-def _check_scenes(source: samples.Shards, target: samples.Shards) -> None:
-    for shards in (source, target):
-        if not shards.rows:
-            raise GraftError(
-                f"{shards.folder} holds no image; run the stage scenes with scenes.{shards.folder.name} >= 1"
-            )
-    sizes = {(row["height"], row["width"]) for shards in (source, target) for row in shards.rows}
-    if len(sizes) > 1:
-        raise GraftError(
-            f"data/scenes has images of {len(sizes)} sizes; make all source and target images equal in size"
-        )
-
-
-def _work_folder(recipe: str, seed: int, train: params.Train, *inputs: samples.Shards) -> Path:
+def _work_folder(recipe: str, seed: int, train: Train, *inputs: samples.Shards | None) -> Path:
     """Where this very run keeps its checkpoint. Those of other params, data or code are thrown away."""
     key = samples.key(
         train=train.model_dump(exclude={"recipes", "seeds"}),
-        inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs],
-        encoder=samples.file_hash(train.encoder) if train.encoder else None,
+        inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs if shards is not None],
+        encoder=samples.file_hash(segmenter.find_encoder(train.encoder, train.encoder_revision))
+        if train.encoder
+        else None,
         code=samples.code_version("stages.train", "stages.segmenter"),
     )
     work = Path("data/.work", f"{recipe}-{seed}", key)
-    for other in set(work.parent.glob("*")) - {work}:
-        shutil.rmtree(other)
+    if dist.is_main_process():
+        for other in set(work.parent.glob("*")) - {work}:
+            shutil.rmtree(other)
     return work
 
 

@@ -7,32 +7,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
-from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from stages.labels import CITYSCAPES, IGNORE, GraftError
 from stages.samples import Shards, png_array
+from stages.train.rare import RareClasses
 from stages.train.streams import stream
 
 Results = dict[str, Any]
 Pipeline = Sequence[Callable[[Results], Results]]
 
-
-class Cutouts(Sequence[NDArray[np.uint8]]):
-    """The cutouts of one class in a bank: (h, w, 4) uint8 each, read when asked for."""
-
-    def __init__(self, bank: Shards, class_name: str) -> None:
-        self.bank = bank
-        self.uids = [row["uid"] for row in bank.rows if row["class"] == class_name]
-
-    def __len__(self) -> int:
-        return len(self.uids)
-
-    def __getitem__(self, index):
-        return png_array(self.bank.read(self.uids[index])["rgba.png"])
+ABOUT = ("seed", "draw", "uid", "box", "whole_shape", "flip")  # what a data sample tells of where it comes from
 
 
 @DATASETS.register_module()
@@ -40,66 +29,79 @@ class SourceTarget(Dataset):
     """Training pairs by the number of their draw: {"inputs": {"source", "target"}, "data_samples": {...}}.
 
     Inputs are (3, H, W) uint8 RGB. The source sample carries gt_sem_seg (1, H, W) int64, the target sample
-    none: the target's labels are never opened. Each side runs through its images in an order of its own,
-    shuffled anew for each pass. Item k is the same in every process (see streams.py). Pipelines take and
-    give mmseg's results dict.
+    none: the target's labels are never opened. Without a target there is no such branch. Each side runs through
+    its images in an order of its own, shuffled anew for each pass; with rare class sampling the source images are
+    drawn by it instead, and the results tell the pipeline which class is wanted: ("wanted": (class, pixels)).
+    Item k is the same in every process (see streams.py). Pipelines take and give mmseg's results dict.
     """
 
     def __init__(
         self,
         source: Shards,
-        target: Shards,
+        target: Shards | None,
         draws: int,
         seed: int,
         source_pipeline: Pipeline,
         target_pipeline: Pipeline,
+        rare: RareClasses | None = None,
+        crop_pixels: float = 0,
     ) -> None:
-        self.sides = {"source": (source, source_pipeline), "target": (target, target_pipeline)}
+        self.sides = {"source": (source, source_pipeline)}
+        if target is not None:
+            self.sides["target"] = (target, target_pipeline)
         self.draws, self.seed = draws, seed
+        self.rare, self.crop_pixels = rare, crop_pixels
 
     def __len__(self) -> int:
         return self.draws
 
     def __getitem__(self, draw: int) -> dict[str, dict[str, Any]]:
-        source, target = self._load("source", draw), self._load("target", draw)
+        loaded = {side: self._load(side, draw) for side in self.sides}
         return {
-            "inputs": {"source": source[0], "target": target[0]},
-            "data_samples": {"source": source[1], "target": target[1]},
+            "inputs": {side: image for side, (image, _) in loaded.items()},
+            "data_samples": {side: sample for side, (_, sample) in loaded.items()},
         }
 
     def _load(self, side: str, draw: int) -> tuple[torch.Tensor, SegDataSample]:
         shards, pipeline = self.sides[side]
-        turn, place = divmod(draw, len(shards))
-        order = stream(self.seed, turn, f"{side} order").permutation(len(shards))
-        uid = shards.rows[order[place]]["uid"]
+        results: Results = {"seed": self.seed, "draw": draw, "side": side}
+        if side == "source" and self.rare is not None:
+            image, class_id = self.rare.draw(stream(self.seed, draw, "rare class"))
+            results["wanted"] = (class_id, self.crop_pixels)
+        else:
+            turn, place = divmod(draw, len(shards))
+            image = stream(self.seed, turn, f"{side} order").permutation(len(shards))[place]
+        results["uid"] = uid = shards.rows[image]["uid"]
         files = shards.read(uid)
-        results: Results = {"seed": self.seed, "draw": draw, "side": side, "uid": uid}
         results["img"] = png_array(files["image.png"])
         if side == "source":
-            results["gt_seg_map"] = png_array(files["label.png"])
+            results["gt_seg_map"] = read_label(files, results["img"], f"{shards.folder}: sample {uid}")
         for transform in pipeline:
             results = transform(results)
         return pack(results)
 
 
-@TRANSFORMS.register_module()
-class Flip(BaseTransform):
-    """Mirror image and label left to right with this probability, each side of a pair on its own."""
-
-    def __init__(self, probability: float) -> None:
-        self.probability = probability
-
-    def transform(self, results: Results) -> Results:
-        if stream(results["seed"], results["draw"], f"{results['side']} flip").random() < self.probability:
-            for name in {"img", "gt_seg_map"} & set(results):
-                results[name] = results[name][:, ::-1]
-        return results
+def read_label(files: dict[str, bytes], image: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+    """The label of a sample, (H, W) train ids, 255 = ignored. GraftError if it is missing, of another size than the
+    image, or holds an id that is no class."""
+    if "label.png" not in files:
+        raise GraftError(f"{where} has no label.png; label it, or take it out")
+    label = png_array(files["label.png"])
+    if label.shape != image.shape[:2]:
+        raise GraftError(f"{where}: the label is {label.shape}, the image {image.shape[:2]}; make them equal in size")
+    known = label[label != IGNORE]
+    if known.size and known.max() >= len(CITYSCAPES.names):
+        raise GraftError(
+            f"{where}: the label holds the id {known.max()}, the classes are 0 to {len(CITYSCAPES.names) - 1} "
+            f"and {IGNORE}; correct its label.png, or the id map it was read by"
+        )
+    return label
 
 
 def pack(results: Results) -> tuple[torch.Tensor, SegDataSample]:
     """mmseg's input (3, H, W) uint8, and its data sample: with gt_sem_seg if and only if there is a label."""
     size = results["img"].shape[:2]
-    about = {name: results[name] for name in ("seed", "draw", "uid")}
+    about = {name: results[name] for name in ABOUT if name in results}
     sample = SegDataSample(metainfo=about | {"ori_shape": size, "img_shape": size})
     if "gt_seg_map" in results:
         label = torch.from_numpy(results["gt_seg_map"].astype(np.int64))

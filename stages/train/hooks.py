@@ -6,9 +6,10 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from mmengine import dist
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -37,14 +38,28 @@ def ema_update(teacher: Iterable[nn.Parameter], student: Iterable[nn.Parameter],
 
 @HOOKS.register_module()
 class MeanTeacher(Hook):
-    """Update the teacher before each iteration (Tarvainen and Valpola 2017): parameters, not buffers."""
+    """Update the teacher (Tarvainen and Valpola 2017): parameters, not buffers.
 
-    def __init__(self, ema: float) -> None:
-        self.ema = ema
+    at: the start of each iteration, as published, or its end, after the optimiser's step. At the start of the first
+    it becomes a copy of the student; a teacher that is updated at the end is one already. On every rank alike: the
+    students are equal, so nothing is sent.
+    """
+
+    def __init__(self, ema: float, at: Literal["start", "end"] = "start") -> None:
+        self.ema, self.at = ema, at
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if self.at == "start":
+            self._update(runner, ema_decay(runner.iter, self.ema))
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        if self.at == "end":
+            self._update(runner, ema_decay(runner.iter + 1, self.ema))
+
+    def _update(self, runner: Runner, decay: float) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        decay = ema_decay(runner.iter, self.ema)
         ema_update(model.teacher.parameters(), model.student.parameters(), decay)
 
 
@@ -64,12 +79,13 @@ class LossCurve(Hook):
         self.curve: Curve = []
 
     def before_train(self, runner: Runner) -> None:
-        self.bar = tqdm(total=runner.max_iters, initial=runner.iter, desc="train", unit="iter")
+        hidden = not dist.is_main_process()
+        self.bar = tqdm(total=runner.max_iters, initial=runner.iter, desc="train", unit="iter", disable=hidden)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        losses = {name: value.item() for name, value in (outputs or {}).items()}
+        losses = {name: _mean_of_ranks(value) for name, value in (outputs or {}).items()}
         if not all(map(math.isfinite, losses.values())):
             self.bar.close()
             raise GraftError(
@@ -104,7 +120,15 @@ class Checkpoint(Hook):
     ) -> None:
         if self.every_n_train_iters(runner, self.interval) and not self.is_last_train_iter(runner):
             runner.save_checkpoint(runner.work_dir, "unfinished.pth", by_epoch=False)
-            os.replace(Path(runner.work_dir, "unfinished.pth"), Path(runner.work_dir, CHECKPOINT))
+            if dist.is_main_process():
+                os.replace(Path(runner.work_dir, "unfinished.pth"), Path(runner.work_dir, CHECKPOINT))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint["message_hub"]["log_scalars"] = {}  # pickled objects: without them the file loads as weights only
+
+
+def _mean_of_ranks(value: torch.Tensor) -> float:
+    """So that a loss which is no number on one rank stops them all."""
+    value = value.detach().clone()
+    dist.all_reduce(value, "mean")
+    return value.item()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.optim import OptimWrapper
 from torch import nn
@@ -10,19 +10,30 @@ from torch.optim import AdamW
 
 
 def adamw(
-    student: nn.Module, lr: float, weight_decay: float, encoder: nn.Module | None = None, encoder_lr: float = 1.0
+    student: nn.Module,
+    lr: float,
+    weight_decay: float,
+    encoder: nn.Module | None = None,
+    encoder_lr: float = 1.0,
+    no_decay: Literal["vectors", "layer_norm"] = "vectors",
 ) -> OptimWrapper:
-    """AdamW on the student alone (the teacher is frozen); norms and biases, all 1-d, do not decay.
+    """AdamW on the student alone (the teacher is frozen).
 
-    The parameters of `encoder`, a part of the student, learn at `encoder_lr` times `lr`.
+    The parameters of `encoder`, a part of the student, learn at `encoder_lr` times `lr`. What does not decay: all
+    that is 1-d (norms and biases), or, as in DAFormer, layer norms alone (there it goes by "norm" in the name, which
+    MiT's norms have and the decode head's batch norms, called "bn", have not).
     """
     trained = {id(parameter) for parameter in encoder.parameters()} if encoder else set()
+    norms = (module for module in student.modules() if isinstance(module, nn.LayerNorm))
+    exempt = {id(parameter) for norm in norms for parameter in norm.parameters()}
+    if no_decay == "vectors":
+        exempt = {id(parameter) for parameter in student.parameters() if parameter.ndim <= 1}
     groups: list[dict[str, Any]] = []
     for is_trained, rate in ((False, lr), (True, lr * encoder_lr)):
         part = [parameter for parameter in student.parameters() if (id(parameter) in trained) == is_trained]
-        matrices = [parameter for parameter in part if parameter.ndim > 1]
-        vectors = [parameter for parameter in part if parameter.ndim <= 1]
-        groups += [{"params": matrices, "lr": rate}, {"params": vectors, "lr": rate, "weight_decay": 0.0}]
+        decaying = [parameter for parameter in part if id(parameter) not in exempt]
+        others = [parameter for parameter in part if id(parameter) in exempt]
+        groups += [{"params": decaying, "lr": rate}, {"params": others, "lr": rate, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     return OptimWrapper(AdamW(groups, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay))
 

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.train.paste import GROUND, Box, PasteCutouts, paste, place_anywhere, place_on_ground, resize
+from stages.train import composite
+from stages.train.composite import resize
+from stages.train.paste import PasteCutouts
+from stages.train.place import GROUND, Box, Scale, anywhere, on_ground
 
 GREY = np.full((4, 4, 3), 100, np.uint8)
 BUILDING = np.full((4, 4), 2, np.uint8)
@@ -29,12 +32,21 @@ def bank(**sizes: tuple[int, int]) -> dict[int, list[np.ndarray]]:
 
 
 def pasting(cutouts: dict, **changes: Any) -> PasteCutouts:
-    options: dict[str, Any] = {"probability": 1.0, "max_instances": 1, "min_height": 0.2, "max_height": 0.6}
-    return PasteCutouts(cutouts, **(options | {"place": "ground", "flip": 0.5} | changes))
+    options: dict[str, Any] = {"probability": 1.0, "per": "image", "max_instances": 1, "place": "ground", "flip": 0.5}
+    return PasteCutouts(cutouts, **(options | {"scale": Scale("height", 0.2, 0.6)} | changes))
 
 
-def on_ground(*arguments: Any) -> Box:
-    box = place_on_ground(*arguments)
+def paste(
+    image: np.ndarray, label: np.ndarray, cutout: np.ndarray, class_id: int, row: int, col: int, **how: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of image and label with the cutout on them."""
+    image, label = image.copy(), label.copy()
+    composite.paste(image, label, cutout, class_id, row, col, **how)
+    return image, label
+
+
+def placed(label: np.ndarray, shape: tuple[int, int], rng: np.random.Generator, smallest: float, largest: float) -> Box:
+    box = on_ground(label, np.full((*shape, 4), 255, np.uint8), rng, Scale("height", smallest, largest))
     assert box is not None
     return box
 
@@ -100,19 +112,19 @@ def test_a_cutout_on_the_ground_stands_on_a_ground_pixel():
         label = np.full((30, 50), 2, np.uint8)
         for row, col in rng.integers([0, 0], label.shape, (5, 2)):
             label[row, col] = GROUND[trial % 3]
-        box = on_ground(label, (7, 12), rng, 0.1, 0.9)
+        box = placed(label, (7, 12), rng, 0.1, 0.9)
         assert label[box.row + box.height - 1, box.col + box.width // 2] in set(GROUND)
 
 
 def test_nothing_is_placed_where_there_is_no_ground():
-    assert place_on_ground(BUILDING, (2, 2), np.random.default_rng(0), 0.2, 0.5) is None
+    assert on_ground(BUILDING, RED, np.random.default_rng(0), Scale("height", 0.2, 0.5)) is None
     results = {"seed": 0, "draw": 0, "img": GREY, "gt_seg_map": BUILDING}
     assert (pasting(bank(bus=(2, 3))).transform(results)["gt_seg_map"] == 2).all()
 
 
 def test_heights_are_log_uniform_and_what_stands_lower_is_larger():
     rng = np.random.default_rng(1)
-    boxes = [on_ground(street(200, 60), (10, 20), rng, 0.1, 0.4) for _ in range(1000)]
+    boxes = [placed(street(200, 60), (10, 20), rng, 0.1, 0.4) for _ in range(1000)]
     heights = np.array([box.height for box in boxes])
     assert heights.min() >= 20
     assert heights.max() <= 80
@@ -124,12 +136,14 @@ def test_heights_are_log_uniform_and_what_stands_lower_is_larger():
 
 def test_ucg_places_at_native_size_anywhere_inside_and_shrinks_what_does_not_fit():
     rng = np.random.default_rng(2)
-    corners = Counter(place_anywhere(BUILDING, (3, 3), rng) for _ in range(400))
+    native = Scale("native")
+    corners = Counter(anywhere(BUILDING, np.zeros((3, 3, 4), np.uint8), rng, native) for _ in range(400))
     assert {(box.row, box.col) for box in corners} == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert {(box.height, box.width) for box in corners} == {(3, 3)}
     assert min(corners.values()) > 60
-    assert place_anywhere(BUILDING, (4, 4), rng)[:2] == (0, 0)  # as large as the image: a crash in UCG (P2)
-    assert place_anywhere(BUILDING, (16, 8), rng)[2:] == (4, 2)
+    as_large = np.zeros((4, 4, 4), np.uint8)
+    assert anywhere(BUILDING, as_large, rng, native)[:2] == (0, 0)  # a crash in UCG (P2)
+    assert anywhere(BUILDING, np.zeros((16, 8, 4), np.uint8), rng, native)[2:] == (4, 2)
 
 
 def test_a_paste_depends_on_seed_and_draw_and_on_nothing_else():
@@ -164,7 +178,7 @@ def test_probability_is_per_image():
 
 def test_nearer_cutouts_hide_farther_ones():
     square = np.full((8, 8, 4), 255, np.uint8)
-    transform = pasting({14: [square], 15: [square]}, max_instances=2, min_height=0.4, max_height=0.8)
+    transform = pasting({14: [square], 15: [square]}, max_instances=2, scale=Scale("height", 0.4, 0.8))
     overlaps = 0
     for draw in range(250):
         label = run(transform, draw)[1]

@@ -1,0 +1,97 @@
+"""The segmenters' files: safetensors, so that nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from mmseg.models import EncoderDecoder
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from stages.labels import GraftError
+from stages.segmenter import mit
+from stages.segmenter.hrda import HRDA
+from stages.segmenter.networks import build
+
+WEIGHTS = "model.safetensors"
+
+
+def find_encoder(encoder: str, revision: str | None) -> Path:
+    """The weights' file of a folder (revision None), or of a Hub id at that commit in the local cache.
+
+    Nothing is fetched. Raises GraftError when there is neither, and for a revision of a folder, which has none.
+    """
+    if revision is None:
+        path = Path(encoder, WEIGHTS)
+        if not path.is_file():
+            raise GraftError(
+                f"params.yaml: train.encoder: there is no {path}; correct it, set it to null for none, or, if it is a "
+                f"Hub id, give its commit as train.encoder_revision"
+            )
+        return path
+    if Path(encoder).is_dir():
+        raise GraftError(f"params.yaml: train.encoder {encoder} is a folder; set train.encoder_revision to null")
+    try:
+        return Path(hf_hub_download(encoder, WEIGHTS, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        raise GraftError(
+            f"params.yaml: train.encoder {encoder} at {revision} is not in the Hugging Face cache; "
+            f"run `hf download {encoder} {WEIGHTS} --revision {revision}` once"
+        ) from None
+
+
+def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
+    """Give the network's encoder the weights in a file of find_encoder; the encoder is returned.
+
+    The Hub's nvidia/mit-b* are renamed on the way. Raises GraftError when the file is damaged, or holds the
+    encoder of another network.
+    """
+    encoder = getattr(model.backbone, "encoder", model.backbone)
+    try:
+        state = load_file(path)
+        encoder.load_state_dict(mit.from_hub(state) if mit.is_from_hub(state) else state)
+    except (SafetensorError, OSError):
+        raise GraftError(f"{path} is damaged; fetch it again (for what git keeps: `git checkout {path}`)") from None
+    except (RuntimeError, KeyError):
+        raise GraftError(
+            f"params.yaml: train.encoder: {path} is not the encoder of train.model; set train.encoder to null"
+        ) from None
+    return encoder
+
+
+def save(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[str]) -> None:
+    """Write the weights, what build needs to know, and the classes. The same weights give the same bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    # One entry only: safetensors writes several in an order that differs from process to process.
+    about: dict[str, Any] = {"model": name, "classes": list(classes)}
+    if isinstance(model, HRDA):
+        about["detail"] = list(model.detail)
+    metadata = {"segmenter": json.dumps(about)}
+    unfinished = path.with_name(path.name + ".partial")
+    save_file(state, unfinished, metadata)
+    os.replace(unfinished, path)
+
+
+def load(path: Path | str) -> tuple[EncoderDecoder, tuple[str, ...]]:
+    """The network in a file of `save`, in evaluation mode, and its classes. GraftError for a bad file."""
+    fix = "train it again with `python -m stages.train RECIPE SEED`"
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["segmenter"])
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+        detail = about.get("detail")
+        model = build(about["model"], len(about["classes"]), (detail[0], detail[1]) if detail else None)
+        model.load_state_dict(state)
+    except FileNotFoundError:
+        raise GraftError(f"{path}: no such segmenter; {fix}") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, GraftError):
+        raise GraftError(f"{path} is damaged or no segmenter of this version; {fix}") from None
+    return model.eval(), tuple(about["classes"])

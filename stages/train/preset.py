@@ -1,0 +1,59 @@
+"""Write the published settings of a method into params.yaml.
+
+    python -m stages.train.preset daformer          # or dacs, hrda, mic, mic_hrda, ucg
+
+in      stages/train/presets.py
+out     the sections `train` and `evaluate` of params.yaml, comments kept; `git diff` shows every value
+cost    none
+expect  full size: a GPU, the data sets of the paper as scenes, and train.encoder's weights in the local cache
+source  DAFormer, HRDA (Hoyer et al. 2022), MIC (2023), UCG
+
+`ucg` changes the section `train.paste` alone: any method trains with or without it. train.encoder_revision is left
+to you: pin the commit that you downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages import params
+from stages.train.presets import EVALUATE, TRAIN
+
+
+@params.command
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.train.preset",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=sorted(TRAIN))
+    name = parser.parse_args(argv).name
+    params.read()
+    path, yaml = Path("params.yaml"), YAML()
+    yaml.width, yaml.preserve_quotes = 200, True
+    content = yaml.load(path.read_text())
+    overlay(content["train"], TRAIN[name])
+    overlay(content["evaluate"], EVALUATE[name])
+    with path.open("w") as file:
+        yaml.dump(content, file)
+    params.read()
+    print(f"params.yaml has the settings of {name}")
+
+
+def overlay(section: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Set the values in place, table by table: what is not named stays."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            overlay(section[key], value)
+        else:
+            section[key] = value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""From the values of params.yaml to the objects that they describe, and what must fit together before any work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from tqdm import tqdm
+
+from stages.labels import CITYSCAPES, GraftError
+from stages.samples import Shards, png_array
+from stages.train.composite import Edge
+from stages.train.dataset import SourceTarget, read_label
+from stages.train.methods import METHODS, Options
+from stages.train.paste import Cutouts, PasteCutouts
+from stages.train.place import Scale
+from stages.train.rare import RareClasses, class_pixels, count
+from stages.train.transforms import Crop, Flip, ResizeTo
+from stages.train_params import Paste, Size, Train
+
+FLIP = 0.5
+LOOKED_AT = 500  # images that tell what pasting adds to the class statistics
+
+Bank = Mapping[int, Sequence[np.ndarray]]
+
+
+def check(train: Train, source: Shards, target: Shards | None) -> None:
+    """GraftError for an empty set, for images that cannot make a batch, and for a method that lacks what it needs."""
+    sets = [(source, train.source_size), *([(target, train.target_size)] if target is not None else [])]
+    if train.method == "supervised":
+        sets = [(source, train.target_size)]
+    for shards, _ in sets:
+        if not shards.rows:
+            raise GraftError(
+                f"{shards.folder} holds no image; run the stage scenes with scenes.{shards.folder.name} >= 1"
+            )
+    sizes = {_final_size(row, size, train.crop) for shards, size in sets for row in shards.rows}
+    if len(sizes) > 1:
+        raise GraftError(
+            f"{source.folder.parent} has images of {len(sizes)} sizes; make all source and target images equal in "
+            f"size, or set train.source_size, train.target_size or train.crop"
+        )
+    method, (height, width) = METHODS[train.method], sizes.pop()
+    if method.detail and (train.detail.size[0] > height or train.detail.size[1] > width):
+        raise GraftError(
+            f"params.yaml: train.detail.size {train.detail.size} is larger than the {height} x {width} crops"
+        )
+    if method.distance and train.encoder is None:
+        raise GraftError(
+            f"params.yaml: method {train.method} keeps the features near to those of train.encoder, which is null; "
+            f"name one, or take method dacs"
+        )
+
+
+def _final_size(row: Mapping, size: Size | None, crop: Size | None) -> tuple[int, int]:
+    height, width = size or (row["height"], row["width"])
+    return (min(height, crop[0]), min(width, crop[1])) if crop else (height, width)
+
+
+def options(train: Train) -> Options:
+    top, bottom, left, right = train.margin
+    return Options(
+        threshold=train.pseudo_threshold,
+        quality_per=train.quality_per,
+        classes_of=train.classes_of,
+        margin=(top, bottom, left, right),
+        margin_of=train.margin_of,
+        jitter_probability=train.jitter_probability,
+        jitter=train.jitter,
+        blur_probability=train.blur_probability,
+        teacher_norm=train.teacher_norm,
+        distance_weight=train.feature_distance.weight,
+        distance_ratio=train.feature_distance.min_ratio,
+        distance_classes=tuple(CITYSCAPES.id(name) for name in train.feature_distance.classes),
+        detail_weight=train.detail.weight,
+        mask_weight=train.masking.weight,
+        mask_ratio=train.masking.ratio,
+        mask_block=train.masking.block,
+    )
+
+
+def cutouts(bank: Shards) -> dict[int, Cutouts]:
+    """{train id: the bank's cutouts of the class}. GraftError for a class that the label space lacks."""
+    try:
+        return {CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
+    except GraftError as error:
+        raise GraftError(f"{bank.folder}: {error}; take its cutouts out of the bank") from None
+
+
+def pasting(paste: Paste, bank: Bank) -> PasteCutouts:
+    limits = (paste.min_area, paste.max_area) if paste.scale == "area" else (paste.min_height, paste.max_height)
+    return PasteCutouts(
+        bank,
+        probability=paste.probability,
+        per=paste.per,
+        max_instances=paste.max_instances,
+        scale=Scale(paste.scale, *limits),
+        place=paste.place,
+        flip=paste.flip,
+        colour=paste.colour,
+        edge=Edge(paste.edge, paste.feather, paste.ring),
+        protected=[CITYSCAPES.id(name) for name in paste.protected],
+        min_visible=paste.min_visible,
+    )
+
+
+def dataset(train: Train, seed: int, source: Shards, target: Shards | None, bank: Bank) -> SourceTarget:
+    paste, rare = pasting(train.paste, bank), train.rare_classes
+    sampler = None
+    if METHODS[train.method].rare:
+        added = pasting_adds(source, paste, seed) if bank else {}
+        sampler = RareClasses(
+            class_pixels(source),
+            rare.temperature,
+            rare.min_pixels,
+            added,
+            set(bank),
+            rare.novel_budget if bank else None,
+        )
+    source_size = train.target_size if train.method == "supervised" else train.source_size
+    return SourceTarget(
+        source,
+        target,
+        draws=train.iterations * train.batch,
+        seed=seed,
+        source_pipeline=[paste, *_views(source_size, train)],
+        target_pipeline=_views(train.target_size, train),
+        rare=sampler,
+        crop_pixels=rare.min_pixels * rare.min_crop_ratio,
+    )
+
+
+def _views(size: Size | None, train: Train) -> list[BaseTransform]:
+    resized = [ResizeTo(*size)] if size else []
+    tries = train.rare_classes.tries
+    cropped = [Crop(train.crop[0], train.crop[1], train.max_class_share, tries)] if train.crop else []
+    return [*resized, *cropped, Flip(FLIP)]
+
+
+def pasting_adds(source: Shards, paste: PasteCutouts, seed: int) -> dict[int, float]:
+    """Pixels of each class that pasting adds to an image, or takes from it, in the mean over up to 500 images."""
+    rows = source.rows[:: -(-len(source) // LOOKED_AT)]
+    change: Counter[int] = Counter()
+    for draw, row in enumerate(tqdm(rows, desc="class statistics", unit="image", delay=2, leave=False)):
+        files = source.read(row["uid"])
+        image = png_array(files["image.png"])
+        label = read_label(files, image, f"{source.folder}: sample {row['uid']}")
+        pasted = paste.transform({"seed": seed, "draw": draw, "img": image, "gt_seg_map": label})["gt_seg_map"]
+        change.update(count(pasted))
+        change.subtract(count(label))
+    return {c: n / len(rows) for c, n in change.items()}
