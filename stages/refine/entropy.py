@@ -22,7 +22,7 @@ def normalised(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 class Certainty:
-    """A segmenter of stages/segmenter.py, loaded once."""
+    """A segmenter of stages/segmenter, loaded once."""
 
     def __init__(self, weights: Path, device: str = "cpu") -> None:
         network, _ = segmenter.load(weights)
