@@ -1,0 +1,154 @@
+"""Compare methods, or settings of one method: one training and evaluation per cell and seed, then a table.
+
+    python -m stages.compare methods --seeds 0 1 2
+    python -m stages.compare ablation --method dacs --seeds 0 1 2
+
+in      what the stages train and evaluate read: data/scenes, data/cutouts, models/miniature, params.yaml
+out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
+        metrics/compare/NAME.json, rewritten after every cell: base, novel and all mIoU per cell and seed
+cost    4 to 8 minutes of one core per cell and seed with the default params
+expect  without cutouts novel mIoU 0; see README
+source  means and sample standard deviations over seeds; everything else as in train and evaluate
+
+A finished cell is kept while its params, its inputs and the code stay the same, and a killed training goes on from its
+checkpoint: run the same command again. The first seed is trained for all cells before the second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+from tqdm import tqdm
+
+from stages import params, samples
+from stages.compare.cells import METHODS, Cell, ablation, methods
+from stages.labels import GraftError
+from stages.train.preset import overlay
+
+MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
+LINKED = ("data/scenes", "models/miniature")
+
+
+@params.command
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _arguments(argv)
+    params.read()
+    cells = methods() if args.what == "methods" else ablation(args.method)
+    name = "methods" if args.what == "methods" else f"ablation-{args.method}"
+    told: dict[str, dict[str, dict[str, float]]] = {}
+    runs = [(cell, seed) for seed in args.seeds for cell in cells]
+    for cell, seed in tqdm(runs, desc="compare", unit="training"):
+        told.setdefault(cell.name, {})[str(seed)] = _run(cell, seed, args.iterations)
+        path = Path(f"metrics/compare/{name}.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(told, indent=2) + "\n")
+    print(table(told))
+
+
+def table(told: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Markdown: a row per cell, mean and sample standard deviation over its seeds (no deviation of one seed)."""
+    lines = ["| | base | novel | all | seeds |", "|---|---|---|---|---|"]
+    for name, seeds in told.items():
+        columns = [[run[mean] for run in seeds.values()] for mean in MEANS]
+        shown = [
+            f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
+            for values in columns
+        ]
+        lines.append(f"| {name} | {' | '.join(shown)} | {len(seeds)} |")
+    return "\n".join(lines)
+
+
+def _run(cell: Cell, seed: int, iterations: int | None) -> dict[str, float]:
+    """The three means of one cell and seed: read, if it is finished and nothing changed, else trained."""
+    folder = Path("data/compare", re.sub(r"[^a-z0-9.]+", "-", f"{cell.name} {seed}"))
+    result = folder / f"metrics/evaluate/{cell.recipe}-{seed}.json"
+    settings = _params(cell, iterations)
+    key = samples.key(
+        params=settings,
+        most=cell.most,
+        inputs=[samples.file_hash(path) for path in (Path("data/scenes"), Path("data/cutouts", cell.recipe))],
+        code=samples.code_version("stages.train", "stages.evaluate", "stages.segmenter"),
+    )
+    marker = folder / "key"
+    if not marker.is_file() or marker.read_text() != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        _lay_out(folder, cell, settings)
+        marker.write_text(key)
+    if not result.is_file():
+        for stage in ("train", "evaluate"):
+            _stage(folder, stage, cell.recipe, str(seed))
+    measured = json.loads(result.read_text())
+    return {mean: measured[mean] for mean in MEANS} | {"IoU": measured["IoU"]}
+
+
+def _params(cell: Cell, iterations: int | None) -> dict:
+    content = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text())
+    overlay(content["train"], cell.changes)
+    if iterations is not None:
+        content["train"]["iterations"] = iterations
+    return content
+
+
+def _lay_out(folder: Path, cell: Cell, settings: dict) -> None:
+    folder.mkdir(parents=True)
+    YAML(typ="safe", pure=True).dump(settings, folder / "params.yaml")
+    for name in LINKED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(Path(name).absolute(), target_is_directory=True)
+    bank = samples.Shards(Path("data/cutouts", cell.recipe))
+    counts: dict[str, int] = {}
+    kept = {}
+    for row in bank.rows:
+        counts[row["class"]] = counts.get(row["class"], 0) + 1
+        if cell.most is None or counts[row["class"]] <= cell.most:
+            kept[row["uid"]] = row
+    samples.build(
+        folder / "data/cutouts" / cell.recipe,
+        {uid: row["key"] for uid, row in kept.items()},
+        lambda uids: (_copy(bank, kept[uid]) for uid in uids),
+        title=f"cutouts of {cell.name}",
+    )
+
+
+def _copy(bank: samples.Shards, row: dict) -> samples.Sample:
+    own = {name: value for name, value in row.items() if name not in ("uid", "key", "sha256", "shard")}
+    return samples.Sample(row["uid"], row["key"], own, bank.read(row["uid"]))
+
+
+def _stage(folder: Path, stage: str, *arguments: str) -> None:
+    """Run a stage in the cell's folder. GraftError with its last line when it fails."""
+    root = Path(__file__).parents[2]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", f"stages.{stage}", *arguments]
+    with (folder / f"{stage}.log").open("w") as log:
+        done = subprocess.run(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        last = (folder / f"{stage}.log").read_text().replace("\r", "\n").strip().splitlines()[-1:]
+        raise GraftError(f"{folder}: {' '.join(command[1:])} failed: {' '.join(last)}; see {stage}.log there")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", choices=("methods", "ablation"))
+    parser.add_argument("--method", choices=METHODS, default="dacs", help="whose settings the ablation changes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
+    parser.add_argument("--iterations", type=int, help="instead of train.iterations: a shorter, weaker comparison")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The trainings of a comparison: what each is called and how its params differ from params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stages.train.presets import TRAIN
+
+METHODS = ("source_only", "dacs", "daformer", "mic")
+RECIPES = ("baseline", "grafted")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table, trained once per seed.
+
+    changes: of the section `train`, table by table; most: cutouts of each class that the bank may hold, the first by
+    uid (None = all).
+    """
+
+    name: str
+    recipe: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    most: int | None = None
+
+
+def methods() -> list[Cell]:
+    """Each method without and with cutouts."""
+    return [Cell(f"{method}, {recipe}", recipe, {"method": method}) for method in METHODS for recipe in RECIPES]
+
+
+def ablation(method: str) -> list[Cell]:
+    """What pasting does to one method: how often, how many cutouts, which preset, the novel classes' budget."""
+    base: dict[str, Any] = {"method": method}
+    often = [
+        Cell(f"{method}, p = {p:g}", "grafted", base | {"paste": {"probability": p}})
+        for p in (0.0, 0.01, 0.05, 0.1, 0.25)
+    ]
+    many = [Cell(f"{method}, {n} cutouts per class", "grafted", base, most=n) for n in (20, 100)]
+    published = Cell(f"{method}, pasted as ucg", "grafted", base | TRAIN["ucg"])
+    as_often = Cell(
+        f"{method}, pasted as ucg, as often as ours",
+        "grafted",
+        base | {"paste": TRAIN["ucg"]["paste"] | {"per": "image", "probability": 0.75, "max_instances": 2}},
+    )
+    unbudgeted = Cell(f"{method}, no novel budget", "grafted", base | {"rare_classes": {"novel_budget": None}})
+    return [*often, *many, published, as_often, unbudgeted]
