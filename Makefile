@@ -14,11 +14,17 @@ export HF_HUB_OFFLINE := 1
 repro: export OMP_NUM_THREADS := 2
 test test-all: export OMP_NUM_THREADS := 1
 
-.PHONY: repro test test-all lint
+.PHONY: repro ship test test-all lint
 
 repro: $(READY)  ## the root line, then its table
 	dvc repro
 	@python -m stages.report --table
+
+ship: $(READY)  ## fill the remote inside the repo from a finished line: what `dvc pull` gives a fresh clone; then commit it
+	rm -rf data/store
+	dvc push --remote shipped
+	@size=$$(du -sm --apparent-size data/store | cut -f1); echo "data/store: $$size MB"; \
+	if [ $$size -gt 40 ]; then echo "more than the 40 MB that the repo should carry" >&2; exit 1; fi
 
 test: $(READY) lint  ## lint, types, and every quick test
 	pytest -m "not slow"
