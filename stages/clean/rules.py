@@ -141,13 +141,15 @@ RULES: tuple[Rule, ...] = (
     Best("surplus", "class_score", "highest", "max_count"),
 )
 
-# The published script's values; see LOG.md for what each of its rules does on real shapes.
-UCG = {"max_area": 0.40, "max_lower_half": 0.85, "min_smoothness": 1.0, "max_energy": 50.0}
+# The published script's values, and what we recommend. LOG.md says what each published rule does on real shapes.
 PRESETS: dict[str, dict[str, float]] = {
     "none": {},
-    "ucg": UCG,
-    "strict": UCG | {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5},
-}
+    "ucg": {"max_area": 0.40, "max_lower_half": 0.85, "min_smoothness": 1.0, "max_energy": 50.0},
+    "strict": {
+        "max_area": 0.40, "max_lower_half": 0.85, "min_smoothness": 1.0, "max_energy": 50.0, "min_area": 0.03,
+        "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5,
+    },
+}  # fmt: skip
 
 
 def thresholds(preset: str, *changes: dict[str, float | None]) -> dict[str, float]:

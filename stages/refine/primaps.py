@@ -28,15 +28,17 @@ def principal_mask(
 ) -> NDArray[np.bool_]:
     """The region that looks like what the map points at most.
 
-    features: (C, h, w); attribution: (H, W) float32 in [0, 1], maximum 1. The direction v is the mean unit feature of
-    the CELLS cells where the map is highest; a cell belongs if its cosine with v is at least `similarity`; of
-    the 8-connected regions those count that the map touches. The cosine, enlarged bilinearly, decides at
-    image size: (H, W) bool. Empty when the map is 0 or the features are.
+    features: (C, h, w); attribution: (H, W) float32 in [0, 1], maximum 1. The features are centred, as for the
+    paper's PCA: what all cells share says nothing. The direction v is the mean unit feature of the CELLS cells where
+    the map is highest; a cell belongs if its cosine with v is at least `similarity`; of the 8-connected regions those
+    count that the map touches. The cosine, enlarged bilinearly, decides at image size: (H, W) bool. Empty when the map
+    is 0 or the features have no contrast.
     """
     size = features.shape[1:]
     coarse = cv2.resize(attribution, size[::-1], interpolation=cv2.INTER_AREA)
-    norms = np.linalg.norm(features, axis=0)
-    unit = np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
+    centred = features - features.mean(axis=(1, 2), keepdims=True)
+    norms = np.linalg.norm(centred, axis=0)
+    unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
     peak = np.argsort(-coarse.reshape(-1), kind="stable")[:CELLS]
     direction = unit.reshape(len(unit), -1)[:, peak].mean(axis=1)
     length = np.linalg.norm(direction)

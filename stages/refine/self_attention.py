@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from stages.labels import IGNORE
 
+FLAT = 1e-6  # contrast relative to the maximum below which there is nothing but rounding
+
 
 def spread(
     own: NDArray[np.float32], cross: NDArray[np.float32], shape: tuple[int, ...], power: int
@@ -26,9 +28,10 @@ def spread(
     size = grid(len(own), shape)
     same = [cv2.resize(one.astype(np.float64), size[::-1], interpolation=cv2.INTER_CUBIC) for one in cross]
     maps = np.linalg.matrix_power(own.astype(np.float64), power) @ np.stack(same).reshape(len(same), -1).T
+    flat = FLAT * np.abs(maps).max(axis=0)[:, None]
     maps = maps.T - maps.min(axis=0)[:, None]
     peaks = maps.max(axis=1, keepdims=True)
-    return np.divide(maps, peaks, out=np.zeros_like(maps), where=peaks > 0).reshape(-1, *size)
+    return np.divide(maps, peaks, out=np.zeros_like(maps), where=peaks > flat).reshape(-1, *size)
 
 
 def labels(maps: NDArray[np.float64], shape: tuple[int, ...], threshold: float, uncertain: float) -> NDArray[np.uint8]:

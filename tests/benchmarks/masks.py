@@ -33,7 +33,7 @@ from tests.benchmarks.pages import Seen, picks, seen
 
 Mask = NDArray[np.bool_]
 
-NO_SNAP = {"iterations": 0}
+SNAP, NO_SNAP = {"iterations": 5}, {"iterations": 0}
 ROWS: dict[str, dict[str, Any]] = {
     "attention": {"method": "attention"},
     "self_attention": {"method": "self_attention"},
@@ -44,13 +44,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "sam box": {"prompt": "box", "views": 1, "snap": NO_SNAP},
     "sam box+points": {"prompt": "box+points", "views": 1, "snap": NO_SNAP},
     "sam cross + 4 negatives": {"prompt": "cross", "negatives": 4, "views": 1, "snap": NO_SNAP},
-    "sam cross, snap": {"prompt": "cross", "views": 1},
-    "sam cross, 4 views, snap": {"prompt": "cross", "views": 4},
+    "sam cross, snap": {"prompt": "cross", "views": 1, "snap": SNAP},
+    "sam cross, 4 views, snap": {"prompt": "cross", "views": 4, "snap": SNAP},
     "sam cross, 8 views": {"prompt": "cross", "views": 8, "snap": NO_SNAP},
-    "sam cross, 8 views, snap": {"prompt": "cross", "views": 8},
-    "sam cross, 16 views, snap": {"prompt": "cross", "views": 16},
-    "sam inside, 8 views, snap": {"prompt": "inside", "views": 8},
-    "sam box, 8 views, snap": {"prompt": "box", "views": 8},
+    "sam cross, 8 views, snap": {"prompt": "cross", "views": 8, "snap": SNAP},
+    "sam cross, 16 views, snap": {"prompt": "cross", "views": 16, "snap": SNAP},
+    "sam inside, 8 views, snap": {"prompt": "inside", "views": 8, "snap": SNAP},
+    "sam box, 8 views, snap": {"prompt": "box", "views": 8, "snap": SNAP},
     "params.yaml": {},
 }
 

@@ -1,0 +1,216 @@
+"""Backends of promptable models: segment-anything's own checkpoints, and four kinds in transformers' layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import (
+    EdgeTamConfig,
+    EdgeTamModel,
+    Sam2Config,
+    Sam2ImageProcessor,
+    Sam2Model,
+    Sam2Processor,
+    SamHQConfig,
+    SamHQModel,
+    SamModel,
+    TimmWrapperConfig,
+)
+
+from stages.labels import GraftError
+from stages.refine.open import open_sam
+from stages.refine.prompts import STYLES, Prompt, prompt
+from stages.refine.sam_pth import SamCheckpoint
+from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
+
+# transformers' names of SAM's parts -> segment-anything's, applied one after the other.
+NAMES = (
+    (r"(iou_prediction_head|mlps\.\d+)\.layers\.0", r"\1.layers.1"),
+    (r"(iou_prediction_head|mlps\.\d+)\.proj_in", r"\1.layers.0"),
+    (r"(iou_prediction_head|mlps\.\d+)\.proj_out", r"\1.layers.2"),
+    (r"neck\.conv1", "neck.0"),
+    (r"neck\.layer_norm1", "neck.1"),
+    (r"neck\.conv2", "neck.2"),
+    (r"neck\.layer_norm2", "neck.3"),
+    (r"mask_embed\.conv1", "mask_downscaling.0"),
+    (r"mask_embed\.layer_norm1", "mask_downscaling.1"),
+    (r"mask_embed\.conv2", "mask_downscaling.3"),
+    (r"mask_embed\.layer_norm2", "mask_downscaling.4"),
+    (r"mask_embed\.conv3", "mask_downscaling.6"),
+    (r"upscale_conv1", "output_upscaling.0"),
+    (r"upscale_layer_norm", "output_upscaling.1"),
+    (r"upscale_conv2", "output_upscaling.3"),
+    (r"layer_norm", "norm"),
+    (r"^vision_encoder\.layers", "image_encoder.blocks"),
+    (r"^vision_encoder", "image_encoder"),
+    (r"patch_embed\.projection", "patch_embed.proj"),
+    (r"shared_embedding\.positional_embedding", "pe_layer.positional_encoding_gaussian_matrix"),
+    (r"(?<!not_a_)point_embed\.", "point_embeddings."),
+)
+
+
+def published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A transformers SAM's weights under the names of a .pth checkpoint, which has the positions once."""
+    renamed = {}
+    for name, tensor in state.items():
+        if not name.startswith("shared_image_embedding"):
+            for old, new in NAMES:
+                name = re.sub(old, new, name)
+            renamed[name] = tensor
+    return renamed
+
+
+def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def asked(style: str, height: int, width: int) -> Prompt:
+    seed = np.zeros((height, width), bool)
+    seed[height // 4 : height // 2, width // 4 : width // 2 + 5] = True
+    return prompt(seed, style, negatives=2)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One random SAM, in transformers' layout and as a .pth."""
+    folder = tmp_path_factory.mktemp("models") / "sam"
+    config = tiny_sam_config()
+    config.mask_decoder_config.num_attention_heads = 8  # as every published size has
+    torch.manual_seed(1)
+    model = SamModel(config).eval()
+    model.save_pretrained(folder)
+    sam_processor(SIDE).save_pretrained(folder)
+    torch.save(published_names(model.state_dict()), folder / "sam.pth")
+    return folder, folder / "sam.pth"
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 40), (40, 64)])
+def test_segment_anything_and_transformers_agree_on_shared_weights(
+    both: tuple[Path, Path], style: str, height: int, width: int
+) -> None:
+    image, question = picture(height, width), asked(style, height, width)
+    ours, theirs = (sam.ask(sam.encode([image])[0], question) for sam in (open_sam(path, "cpu") for path in both))
+    assert np.abs(ours.logits - theirs.logits).max() < 1e-3 * np.abs(ours.logits).max()
+    assert np.mean(ours.masks != theirs.masks) < 1e-3
+    assert ours.predicted_iou == pytest.approx(theirs.predicted_iou, abs=1e-4)
+    assert 0 < ours.masks.mean() < 1, "masks that are all empty or full would prove nothing"
+
+
+def test_a_checkpoints_shape_is_read_off_its_weights(both: tuple[Path, Path]) -> None:
+    encoder = SamCheckpoint(both[1]).model.image_encoder
+    assert (encoder.img_size, len(encoder.blocks)) == (SIDE, 2)
+    assert [block.window_size for block in encoder.blocks] == [4, 0]
+
+
+def hq(folder: Path) -> None:
+    c = tiny_sam_config()
+    parts = {
+        name: getattr(c, name).to_dict() for name in ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    }
+    for part in parts.values():
+        part.pop("model_type", None)
+    parts["mask_decoder_config"]["vit_dim"] = 16
+    SamHQModel(SamHQConfig(**parts)).save_pretrained(folder)
+    sam_processor(SIDE).save_pretrained(folder)
+
+
+DECODER = {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+PROMPTS = {"hidden_size": 16, "image_size": SIDE, "patch_size": 16, "mask_input_channels": 4}
+GRIDS = [[16, 16], [8, 8], [4, 4]]
+
+
+def save_sam2(model: Sam2Model | EdgeTamModel, folder: Path) -> None:
+    model.save_pretrained(folder)
+    square = {"height": SIDE, "width": SIDE}
+    Sam2Processor(Sam2ImageProcessor(size=square, mask_size={"height": 16, "width": 16})).save_pretrained(folder)
+
+
+def sam2(folder: Path) -> None:
+    backbone = {
+        "model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1, "image_size": [SIDE, SIDE],
+        "blocks_per_stage": [1, 1, 2, 1], "embed_dim_per_stage": [8, 16, 32, 64], "global_attention_blocks": [3],
+        "num_attention_heads_per_stage": [1, 1, 2, 2], "window_positional_embedding_background_size": [4, 4],
+        "initializer_range": 0.3,
+    }  # fmt: skip
+    vision = {
+        "backbone_config": backbone, "backbone_channel_list": [64, 32, 16, 8], "backbone_feature_sizes": GRIDS,
+        "fpn_hidden_size": 16, "initializer_range": 0.3,
+    }  # fmt: skip
+    config = Sam2Config(
+        vision_config=vision, prompt_encoder_config=PROMPTS, mask_decoder_config=DECODER, initializer_range=0.3
+    )
+    save_sam2(Sam2Model(config), folder)
+
+
+def edgetam(folder: Path) -> None:
+    outs = {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]}
+    vision = {
+        "backbone_config": TimmWrapperConfig(architecture="repvit_m1", model_args=outs), "fpn_hidden_size": 16,
+        "backbone_channel_list": [384, 192, 96, 48], "backbone_feature_sizes": GRIDS,
+    }  # fmt: skip
+    config = EdgeTamConfig(vision_config=vision, prompt_encoder_config=PROMPTS, mask_decoder_config=DECODER)
+    save_sam2(EdgeTamModel(config), folder)
+
+
+@pytest.mark.parametrize("make", [hq, sam2, edgetam])
+def test_the_kin_of_sam_answer_every_style_and_one_by_one_as_in_a_batch(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    make(tmp_path)
+    model = open_sam(tmp_path, "cpu")
+    first, second = picture(48, 80), picture(48, 80, seed=1)
+    for style in STYLES:
+        alone = model.ask(model.encode([second])[0], asked(style, 48, 80))
+        beside = model.ask(model.encode([first, second])[1], asked(style, 48, 80))
+        assert alone.logits.shape == (3, 48, 80) and alone.predicted_iou.shape == (3,)
+        assert np.abs(alone.logits - beside.logits).max() <= 1e-4 * np.abs(alone.logits).max()
+
+
+def test_the_small_sam_gives_the_same_masks_in_batches_as_one_by_one() -> None:
+    model = open_sam(Path("models/miniature/sam"), "cpu")
+    images = [picture(64, 64, seed) // 4 + np.uint8(20 * seed) for seed in range(5)]
+    together = model.encode(images)
+    for k, image in enumerate(images):
+        one, other = (model.ask(encoded, asked("cross", 64, 64)) for encoded in (model.encode([image])[0], together[k]))
+        assert np.array_equal(one.masks, other.masks)
+        assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-5)
+
+
+def test_a_pth_that_is_no_sam_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    for content in ({"weight": torch.zeros(2)}, {"image_encoder.pos_embed": torch.zeros(1, 4, 4, 8)}):
+        torch.save(content, path)
+        with pytest.raises(GraftError, match=r"other\.pth holds no weights of a SAM .*; fetch sam_vit_b"):
+            open_sam(path, "cpu")
+    for bad in (b"", b"not a checkpoint"):
+        path.write_bytes(bad)
+        with pytest.raises(GraftError, match=r"other\.pth is no checkpoint of weights alone"):
+            open_sam(path, "cpu")
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+        return print, ("this must never be printed",)
+
+
+def test_nothing_is_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"weight": Hostile()}, tmp_path / "hostile.pth")
+    with pytest.raises(GraftError, match="no checkpoint of weights alone"):
+        open_sam(tmp_path / "hostile.pth", "cpu")
+    assert "never be printed" not in capsys.readouterr().out
+
+
+def test_a_folder_of_another_kind_of_model_is_one_sentence(clip_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match=r"model_type 'clip' takes no prompts; it must be one of sam, sam_hq, sam2"):
+        open_sam(clip_folder, "cpu")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(GraftError, match=r"no readable config\.json"):
+        open_sam(tmp_path, "cpu")
