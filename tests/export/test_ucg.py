@@ -1,5 +1,11 @@
 """Kept cutouts leave as UCG's folders and come back with every pixel; every fault of such a folder is named."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,7 @@ from stages.export.__main__ import main as export
 from stages.generate.__main__ import main as generate
 from stages.labels import GraftError
 from stages.samples import Shards, png_array
-from tests.export.conftest import KEPT, PROMPTS, sample
+from tests.export.conftest import KEPT, PROMPTS, ROOT, sample
 
 
 def point(name: str, **content: str) -> None:
@@ -179,3 +185,50 @@ def test_names_sort_as_numbers_and_words_last(tmp_path: Path) -> None:
         (tmp_path / "empty/rgb").mkdir(parents=True)
         (tmp_path / "empty/ss").mkdir()
         ucg.names(tmp_path / "empty")
+
+
+def large_folder(count: int) -> Path:
+    """A UCG folder of `count` cutouts, as the current directory's data/many/train."""
+    folder = Path("data/many/train")
+    for k in range(count):
+        for path, content in ucg.files(str(k), *sample(k)).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+    point("train", cutouts=folder.as_posix())
+    return folder
+
+
+def command(*prefix: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-m", "stages.generate", "train"], text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_an_interrupted_import_keeps_what_was_taken_in_and_ends_byte_equal(repo: Path) -> None:
+    shutil.rmtree("data/generated")
+    large_folder(400)
+    running, partial = command(), Path("data/generated/train/.partial")
+    while running.poll() is None and len(list(partial.glob("*.tar"))) < 40:
+        time.sleep(0.002)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    finished = len(list(partial.glob("*.tar")))
+    assert running.returncode == -signal.SIGKILL and 40 <= finished < 400
+    said, _ = command().communicate()
+    assert f"generate train: kept {finished}, made {400 - finished}" in said
+    resumed = {path.name: path.read_bytes() for path in Path("data/generated/train").iterdir()}
+    shutil.rmtree("data/generated")
+    generate(["train"])
+    assert resumed == {path.name: path.read_bytes() for path in Path("data/generated/train").iterdir()}
+
+
+def test_an_import_onto_a_full_disk_is_a_sentence_and_goes_on_later(repo: Path) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    shutil.rmtree("data/generated")
+    large_folder(60)
+    limited = command("bash", "-c", 'ulimit -f 100; trap "" XFSZ; exec "$@"', "limited")
+    _, said = limited.communicate()
+    assert limited.returncode == 2 and "no space left on the disk" in said
+    said, _ = command().communicate()
+    assert "generate train: kept 60, made 0" in said, "each cutout was whole before the shard did not fit"

@@ -60,6 +60,16 @@ def test_folders_become_the_same_shards_as_the_small_world(repo: Path) -> None:
     assert [set(files) for _, files in target] == [{"image.png"}] * 2
 
 
+def test_a_target_that_has_labels_is_written_without_them(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They serve `check` alone."""
+    params(repo, source=FOLDER, target=FOLDER, val=FOLDER)
+    main([])
+    assert [set(files) for _, files in Shards("data/scenes/target")] == [{"image.png"}] * 3
+    assert "pixels" not in Shards("data/scenes/target").rows[0]
+    main(["check"])
+    assert "target, 3 images" in capsys.readouterr().out
+
+
 def test_only_a_changed_file_is_read_again(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     write(repo / "mine", [np.full((16, 16), TREE, np.uint8)])
