@@ -119,13 +119,17 @@ def resize(cutout: Pixels, height: int, width: int) -> Pixels:
     bleeds in."""
     if cutout.shape[:2] == (height, width):
         return cutout
-    alpha = cutout[..., 3:4] / np.float32(255)
-    weighted = np.concatenate([cutout[..., :3] * alpha, alpha, cutout[..., 4:] / np.float32(255)], axis=2)
+    # One plane at a time: numpy and OpenCV are several times as fast on contiguous planes as on channels.
+    planes = [plane.astype(np.float32) for plane in cv2.split(np.ascontiguousarray(cutout))]
+    flags = [plane / np.float32(255) for plane in planes[3:]]
+    weighted = cv2.merge([*(plane * flags[0] for plane in planes[:3]), *flags])
     shrinks = height < cutout.shape[0]
     weighted = cv2.resize(weighted, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    colour = weighted[..., :3] / np.maximum(weighted[..., 3:4], 1e-6)
-    flags = 255 * (weighted[..., 3:] >= 0.5)
-    return np.concatenate([colour.round().clip(0, 255), flags], axis=2).astype(np.uint8)
+    resized = cv2.split(weighted)
+    alpha = np.maximum(resized[3], np.float32(1e-6))
+    colours = [np.rint(plane / alpha).clip(0, 255) for plane in resized[:3]]
+    whole = [np.where(plane >= 0.5, np.float32(255), np.float32(0)) for plane in resized[3:]]
+    return cv2.merge([plane.astype(np.uint8) for plane in (*colours, *whole)]).astype(np.uint8, copy=False)
 
 
 def match_colours(cutout: Pixels, scene: Pixels, strength: float) -> Pixels:

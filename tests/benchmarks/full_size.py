@@ -1,0 +1,53 @@
+"""A dry run at full size: DAFormer with MiT-B5, 512 x 512 crops, 2 + 2 images, two iterations on the CPU.
+
+    python -m tests.benchmarks.full_size [METHOD]
+
+Prints the losses, the seconds and the peak memory of the process. Of the published preset nothing is changed but the
+encoder's weights, which are random here.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import replace
+from typing import Any, get_args
+
+import torch
+
+from stages import segmenter
+from stages.labels import CITYSCAPES
+from stages.train.hooks import ema_decay, ema_update
+from stages.train.methods import METHODS, Name
+from stages.train.optimisation import adamw
+from stages.train.presets import DAFORMER
+from stages.train.selftraining import SelfTraining
+from tests.benchmarks.steps import OPTIONS, batch
+
+
+def main(method: Name = "daformer") -> None:
+    settings: dict[str, Any] = DAFORMER
+    side = settings["crop"][0]
+    detail = (side // 2, side // 2) if METHODS[method].detail else None
+    student = segmenter.build(settings["model"], len(CITYSCAPES.names), detail)
+    options = replace(OPTIONS, margin=tuple(settings["margin"]), classes_of="batch", jitter=0.2, mask_block=32)
+    segmentor = SelfTraining(student, METHODS[method], options).train()
+    optimiser = adamw(student, settings["lr"], 0.01, student.backbone, settings["encoder_lr"], settings["no_decay"])
+    data = batch(settings["batch"], side, side, METHODS[method].adapts)
+    assert segmentor.teacher is not None
+    for iteration in range(2):
+        start = time.perf_counter()
+        ema_update(segmentor.teacher.parameters(), student.parameters(), ema_decay(iteration, settings["ema"]))
+        losses = segmentor.train_step(data, optimiser)
+        told = ", ".join(f"{name} {value.item():.4f}" for name, value in losses.items())
+        assert all(torch.isfinite(value) for value in losses.values())
+        print(f"iteration {iteration}: {told}; {time.perf_counter() - start:.0f} s")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1] if len(sys.argv) > 1 else "daformer"
+    if chosen not in get_args(Name):
+        sys.exit(f"{chosen} is none of {', '.join(get_args(Name))}")
+    main(chosen)  # type: ignore[arg-type]
