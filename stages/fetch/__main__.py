@@ -58,9 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not pinned:
             pins.write(table, {file.name: pins.Pin(file.size, hashes[file.name]) for file in listed})
             print(f"pinned {len(listed)} files in {table}: commit it, and every later fetch must give the same bytes")
-        for name, sha256 in hashes.items():
-            if is_archive(name):
-                take_out(work / name, sha256, work / "unpacked" / name)
+        take_all_out(work, {name: sha256 for name, sha256 in hashes.items() if is_archive(name)}, sorted(hashes))
         arrange(by_class(work / "unpacked", said), out)
 
 
@@ -94,8 +92,8 @@ def local(source: str) -> Path | None:
 
 def check_room(listed: Sequence[Listed], work: Path) -> None:
     """A download that cannot end is not begun. Unpacking is counted on its own."""
-    have = sum(path.stat().st_size for file in listed for path in (work / file.name,) if path.exists())
-    have += sum(path.stat().st_size for file in listed for path in (part_of(work / file.name),) if path.exists())
+    paths = [path for file in listed for path in (work / file.name, part_of(work / file.name))]
+    have = sum(path.stat().st_size for path in paths if path.exists())
     needed, free = sum(file.size for file in listed) - have, shutil.disk_usage(work).free
     if needed > free:
         raise GraftError(
@@ -142,6 +140,18 @@ def digests(path: Path) -> dict[str, str]:
         md5 = hashlib.file_digest(stream, "md5").hexdigest()
         stream.seek(0)
         return {"md5": md5, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def take_all_out(work: Path, archives: dict[str, str], fetched: Sequence[str]) -> None:
+    """work/unpacked holds a folder per archive of this record, and nothing of another."""
+    if not archives:
+        raise GraftError(f"{work}: expected zip or tar archives of cutouts, but the record holds {', '.join(fetched)}")
+    unpacked = work / "unpacked"
+    for path in unpacked.iterdir() if unpacked.is_dir() else ():
+        if path.is_dir() and path.name not in archives:
+            shutil.rmtree(path)
+    for name, sha256 in archives.items():
+        take_out(work / name, sha256, unpacked / name)
 
 
 def take_out(archive: Path, sha256: str, folder: Path) -> None:

@@ -96,7 +96,9 @@ def _from(url: str, file: Listed, path: Path, patience: Patience) -> None:
             failures = 0 if _size(part) > before else failures + 1
             if failures >= patience.tries:
                 raise Unavailable(f"{why}, {failures} times in a row")
-            time.sleep(patience.wait(max(failures, 1), asked))
+            wait = patience.wait(max(failures, 1), asked)
+            progress.set_postfix_str(f"{why}; next try in {wait:.0f} s")
+            time.sleep(wait)
 
 
 def part_of(path: Path) -> Path:
@@ -159,7 +161,7 @@ def _request(url: str, file: Listed, path: Path, timeout: float, progress: tqdm)
 
 def _fits(content_range: str, start: int, size: int) -> bool:
     match = CONTENT_RANGE.fullmatch(content_range.strip())
-    return bool(match) and (int(match[1]), int(match[3])) == (start, size) if match else False
+    return match is not None and (int(match[1]), int(match[3])) == (start, size)
 
 
 def _receive(answer: requests.Response, part: Path, size: int, progress: tqdm) -> tuple[Outcome, float | None, str]:

@@ -14,8 +14,9 @@ EXPECTED = (
 
 
 def cutout_folders(root: Path) -> list[Path]:
-    """Every folder below root that holds rgb/ and ss/, sorted."""
-    return sorted(path.parent for path in root.rglob("rgb") if path.is_dir() and (path.parent / "ss").is_dir())
+    """Every folder below root that holds rgb/ and ss/, sorted; not the shadows that macOS puts into its zips."""
+    found = sorted(path.parent for path in root.rglob("rgb") if path.is_dir() and (path.parent / "ss").is_dir())
+    return [folder for folder in found if "__MACOSX" not in folder.parts]
 
 
 def by_class(root: Path, said: Mapping[str, str]) -> dict[str, Path]:

@@ -141,6 +141,31 @@ def test_a_layout_that_is_not_known_says_what_was_found(site: Site, capsys: pyte
     assert Path("data/published/zenodo/bus/rgb/0.png").is_file()
 
 
+def test_a_record_without_an_archive_says_what_it_holds(site: Site, capsys: pytest.CaptureFixture) -> None:
+    site.files = {"trains.rar": b"Rar!", "readme.txt": b"hello"}
+    said = complaint(capsys, site)
+    assert "expected zip or tar archives" in said and "readme.txt, trains.rar" in said
+
+
+def test_a_new_version_of_the_record_leaves_nothing_of_the_old_one(site: Site) -> None:
+    fetch(site)
+    Path("data/pins/zenodo.csv").unlink()
+    site.files = {"trains_v2.zip": archive("train/", 2), "trucks.zip": site.files["trucks.zip"]}
+    fetch(site)
+    assert len(list(Path("data/published/zenodo/train/rgb").iterdir())) == 2
+
+
+def test_the_shadows_of_a_zip_made_on_a_mac_are_no_cutouts(site: Site) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for root in ("bus/", "__MACOSX/bus/"):
+            opened.writestr(f"{root}rgb/0.png", png(0))
+            opened.writestr(f"{root}ss/0.png", png(1))
+    site.files = {"a.zip": buffer.getvalue()}
+    fetch(site)
+    assert [path.name for path in Path("data/published/zenodo").iterdir()] == ["bus"]
+
+
 def test_a_record_without_cutouts_says_what_was_found_and_expected(site: Site, capsys: pytest.CaptureFixture) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as opened:
