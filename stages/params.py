@@ -79,6 +79,12 @@ class Generate(Section):
     dtype: Literal["float32", "float16", "bfloat16"]
     attention_slicing: bool
     offload: bool
+    compile: bool
+
+
+class Engine(Section):
+    workers: Count | None
+    address: str | None
 
 
 class Cutouts(Section):
@@ -94,6 +100,7 @@ class Params(Section):
     cutouts: Cutouts
     train: Train
     evaluate: Evaluate
+    engine: Engine
 
     @model_validator(mode="after")
     def known_classes(self) -> Params:

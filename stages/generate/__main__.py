@@ -1,32 +1,33 @@
 """Generate images of one class, each with the attention map of its class word.
 
-in       data/prompts/CLASS.yaml and the model of `generate.model`; or, where `generate.source` points to published
-         cutouts, their images and masks, and no model
-out      data/generated/CLASS/: shards of image.png (RGB) and attribution.npy (float32 (H, W), the raw OVAM
-         map of the class word at image size); a row holds everything that makes its sample again
+in       SOURCE/CLASS.yaml (`generate.source`) and the model of `generate.model`; or, where that file points to
+         published cutouts, their images and masks, and no model
+out      data/generated/CLASS/: shards of image.png (RGB) and attribution.npy (float32 (H, W), the raw map of the
+         class word at image size; Dataset Diffusion adds its S and C); a row holds all that makes its sample again
 command  python -m stages.generate CLASS
 cost     miniature (64 images of 64 x 64, 20 steps): half a minute on one CPU core; nothing when all is there
 expect   `rejected` is empty in every row; a reason marks a constant image or a map without contrast
 source   UCG (Montalvo et al., J. Imaging 2025), generation; OVAM (Marcos-Manchón et al., CVPR 2024)
 
-A sample always sits in slot seed % batch of a full block of prompts, and a block that lacks a sample is
-computed whole: so a sample's bits never depend on which others were there already.
+`python -m stages.generate preview --help` tries a single prompt.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.generate import checkpoint, sources
-from stages.generate.prompts import Prompt
+from stages.engine import spread
+from stages.generate import checkpoint, preview, sources
+from stages.generate.prompts import Prompt, cut
 from stages.generate.published import Published
 from stages.generate.sources import Source
-from stages.generate.streams import stream
+from stages.generate.task import Painter, Sampling, Switches, block, blocks
 from stages.labels import CITYSCAPES
 from stages.params import Generate, GraftError, command, read
 from stages.samples import Sample, build, code_version, file_hash, key, npy_bytes, png_bytes
@@ -37,29 +38,39 @@ if TYPE_CHECKING:
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    name = _arguments(argv)
-    settings = read().generate
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["preview"]:
+        preview.main(words[1:])
+    else:
+        _generate(_arguments(words))
+
+
+def _generate(name: str) -> None:
+    params = read()
+    settings = params.generate
     if published := sources.cutouts(settings.source, name):
         take_in(published)
         return
     source = sources.read(settings.source, name)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
-
-    _check_branch(settings, folder)
+    _check_method(settings, folder)
+    tokenizer = checkpoint.tokenizer(folder)
 
     common = _common(settings, source, folder)
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}
     wanted = {uid: _key(common, source, settings.batch, seed) for uid, seed in seeds.items()}
+    _report_words(source, tokenizer, settings)
 
     def make(missing: list[str]) -> Iterator[Sample]:
         lacking = {seeds[uid] for uid in missing}
-        for seed, prompt, picture, scheduler in _pictures(lacking, source, settings, folder):
-            uid = _uid(name, seed)
-            row = common | _row(seed, prompt, picture) | {"scheduler": scheduler}
-            files = {"image.png": png_bytes(picture.image), "attribution.npy": npy_bytes(picture.attribution)}
-            files |= {suffix: npy_bytes(array) for suffix, array in picture.extras.items()}
-            yield Sample(uid, wanted[uid], row, files)
+        jobs = blocks(source, lacking, settings.batch)
+        for pictures in spread(_painter(settings, source, folder), jobs, params.engine):
+            for task, picture in pictures:
+                if task.seed in lacking:
+                    uid = _uid(name, task.seed)
+                    row = common | _row(task.seed, task.prompt, picture, cut(tokenizer, task.prompt.prompt))
+                    yield Sample(uid, wanted[uid], row, _files(picture))
 
     build(Path("data/generated") / name, wanted, make, title=f"generate {name}")
 
@@ -71,12 +82,13 @@ def take_in(cutouts: Published) -> None:
     build(folder, wanted, lambda uids: cutouts.samples(uids, wanted), title=f"generate {cutouts.name}")
 
 
-def _arguments(argv: Sequence[str] | None) -> str:
+def _arguments(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(
         prog="python -m stages.generate",
         description="Generate images of CLASS, each with the attention map of its class word. The section "
-        "`generate` of params.yaml says how many and how, data/prompts/CLASS.yaml says of what. Finished "
-        "samples that still match both are kept, so a stopped run goes on where it was.",
+        "`generate` of params.yaml says how many and how, SOURCE/CLASS.yaml (`generate.source`) says of what, the "
+        "section `engine` by how many workers. Finished samples that still match are kept, so a stopped run goes "
+        "on where it was. `preview` in place of CLASS tries one prompt.",
     )
     parser.add_argument("name", metavar="CLASS", help=f"one of: {', '.join(CITYSCAPES.names)}")
     name: str = parser.parse_args(argv).name
@@ -84,7 +96,15 @@ def _arguments(argv: Sequence[str] | None) -> str:
     return name
 
 
-def _check_branch(settings: Generate, folder: Path) -> None:
+def _check_method(settings: Generate, folder: Path) -> None:
+    if checkpoint.kind(folder) == checkpoint.JOINT and (settings.attribution, settings.self_attention) != (
+        "daam",
+        None,
+    ):
+        raise GraftError(
+            f"params.yaml: generate.model {folder} is a {checkpoint.JOINT}, whose text attends together with the pixels; "
+            f"set generate.attribution to daam and generate.self_attention to null"
+        )
     if settings.branch == "cond":
         return
     if settings.attribution != "ovam":
@@ -111,46 +131,56 @@ def _common(settings: Generate, source: Source, folder: Path) -> dict[str, Any]:
         "negative": source.negative,
         "embedding": source.embedding and file_hash(source.embedding),
         "weights": file_hash(folder),
+        "scheduler": checkpoint.scheduler(folder),
         "versions": {library: version(library) for library in ("torch", "diffusers", "transformers")},
         "code": code_version("stages.generate"),
     }
 
 
-def _block(seed: int, batch: int) -> range:
-    """The seeds of the block that holds this one."""
-    return range(seed // batch * batch, (seed // batch + 1) * batch)
-
-
 def _key(common: dict[str, Any], source: Source, batch: int, seed: int) -> str:
     """The prompts of the whole block count: the lengths of its texts set shapes, and those the rounding."""
-    block = [asdict(source.draw(other)) for other in _block(seed, batch)]
-    return key(**common, seed=seed, block=block)
+    prompts = [asdict(source.draw(other)) for other in block(seed, batch)]
+    return key(**common, seed=seed, block=prompts)
 
 
-def _pictures(
-    missing: Collection[int], source: Source, settings: Generate, folder: Path
-) -> Iterator[tuple[int, Prompt, Picture, str]]:
-    """(seed, prompt, picture, the scheduler's name) of every missing seed, block by block."""
-    from stages.generate import sampler  # here, so that a run that keeps everything never loads torch
+def _report_words(source: Source, tokenizer: Any, settings: Generate) -> None:
+    """Say on stderr what the tokenizer does to the class word and to prompts that are too long."""
+    pieces = tokenizer.tokenize(source.word)
+    if len(pieces) > 1:
+        print(
+            f"generate {source.name}: the tokenizer splits {source.word!r} into {len(pieces)} pieces "
+            f"({' '.join(pieces)}); the map is the mean of theirs",
+            file=sys.stderr,
+        )
+    prompts = {source.draw(seed).prompt for seed in range(settings.seed, settings.seed + settings.count)}
+    lost = {prompt: end for prompt in sorted(prompts) if (end := cut(tokenizer, prompt))}
+    for prompt, end in list(lost.items())[:1]:
+        print(
+            f"generate {source.name}: {len(lost)} of {len(prompts)} prompts are longer than the "
+            f"{tokenizer.model_max_length} tokens that the model reads; of {prompt[:60]!r}... it loses {end!r}",
+            file=sys.stderr,
+        )
 
-    pipe = sampler.load(folder, settings.dtype, sampler.Switches(settings.attention_slicing, settings.offload))
-    sampling = sampler.Sampling(
+
+def _painter(settings: Generate, source: Source, folder: Path) -> Painter:
+    sampling = Sampling(
         settings.steps, settings.guidance, settings.height, settings.width, settings.branch, settings.attribution,
         settings.self_attention,
     )  # fmt: skip
-    for block in sorted({_block(seed, settings.batch) for seed in missing}, key=lambda seeds: seeds.start):
-        prompts = [source.draw(seed) for seed in block]
-        noise = [stream(source.name, seed, "noise") for seed in block]
-        pictures = sampler.sample_block(pipe, prompts, noise, source.negative, sampling)
-        for seed, prompt, picture in zip(block, prompts, pictures, strict=True):
-            if seed in missing:
-                yield seed, prompt, picture, type(pipe.scheduler).__name__
+    switches = Switches(settings.attention_slicing, settings.offload, settings.compile)
+    return Painter(folder, settings.dtype, switches, sampling, source.negative, source.embedding)
 
 
-def _row(seed: int, prompt: Prompt, picture: Picture) -> dict[str, Any]:
+def _files(picture: Picture) -> dict[str, bytes]:
+    arrays = {"attribution.npy": picture.attribution, **picture.extras}
+    return {"image.png": png_bytes(picture.image), **{name: npy_bytes(array) for name, array in arrays.items()}}
+
+
+def _row(seed: int, prompt: Prompt, picture: Picture, lost: str) -> dict[str, Any]:
     return {
         "seed": seed,
         "prompt": prompt.prompt,
+        "cut": lost,
         "attribution_text": prompt.attribution_text,
         "span": list(picture.word),
         "subtype": prompt.subtype,

@@ -12,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from stages.params import GraftError
 
 INDEX = "model_index.json"
+JOINT = "StableDiffusion3Pipeline"  # pixels and text attend jointly: no text of its own can be recorded
 CLIP = ("vae", "text_encoder")
 PIPELINES = {  # what this stage can record, and the parts that must have weights
     "StableDiffusionPipeline": ("unet", *CLIP),
     "LatentConsistencyModelPipeline": ("unet", *CLIP),
     "StableDiffusionXLPipeline": ("unet", *CLIP, "text_encoder_2"),
+    JOINT: ("transformer", *CLIP, "text_encoder_2"),
 }
 BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -95,6 +97,21 @@ def guided(folder: Path, guidance: float) -> bool:
     """Whether the model is sampled with two halves. One whose UNet was taught the guidance itself has only one."""
     config = folder / "unet" / "config.json"
     return guidance > 1 and not (config.is_file() and _table(config).get("time_cond_proj_dim"))
+
+
+def scheduler(folder: Path) -> str:
+    """The class name of the model's scheduler."""
+    return str(_table(folder / INDEX)["scheduler"][1])
+
+
+def tokenizer(folder: Path) -> Any:
+    """The tokenizer of the model's first text encoder; no weights are loaded. GraftError when it cannot be read."""
+    from transformers import CLIPTokenizer  # reads HF_HUB_OFFLINE as it is imported: not before it is set
+
+    try:
+        return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise GraftError(f"{folder / 'tokenizer'} is damaged ({' '.join(str(error).split())[:200]}); {BACK}") from None
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -43,8 +43,7 @@ class Daam:
         picks = pad_sequence([torch.tensor(list(word)) for word in self.words], batch_first=True).to(query.device)
         query, key = (branch_rows(rows, len(self.words), "cond")[0] for rows in (query, key))
         shares = scores(query, key, layer.heads, layer.scale).softmax(-1)
-        pixels = shares.shape[2]
-        index = picks[:, None, None].expand(-1, layer.heads, pixels, -1)
+        index = picks[:, None, None].expand(-1, layer.heads, shares.shape[2], -1)
         total = shares.gather(3, index).transpose(2, 3)
         self.sums[layer.name] = self.sums[layer.name] + total if layer.name in self.sums else total
 

@@ -10,30 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.generate import unet
+from stages.generate import joint, unet
 from stages.generate.attribution import Attribution, word_maps
 from stages.generate.daam import Daam
 from stages.generate.dataset_diffusion import DatasetDiffusion
 from stages.generate.prompts import Prompt, subject_tokens, word_tokens
-from stages.generate.recorder import Branch, Tap
+from stages.generate.recorder import Tap
 from stages.generate.self_attention import SelfAttention
+from stages.generate.task import Sampling
 
 Words = list[tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How images are sampled: denoising steps, scale of the classifier-free guidance (1: none), height and
-    width in pixels; and what is recorded: the method, the branch whose queries OVAM reads, and the floor of its
-    self-attention term (None: without)."""
-
-    steps: int
-    guidance: float
-    height: int
-    width: int
-    branch: Branch
-    attribution: str = "ovam"
-    self_attention: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +60,12 @@ def _ovam(pipe: Any, prompts: Sequence[Prompt], sampling: Sampling, learned: Ten
 
 def _daam(pipe: Any, prompts: Sequence[Prompt], sampling: Sampling) -> Recording:
     words = [subject_tokens(pipe.tokenizer, prompt) for prompt in prompts]
-    daam = Daam(words, unet.latent_size(pipe, sampling.height, sampling.width))
-    return Recording(daam.taps(unet.cross_attention(pipe.unet)), words, daam.maps)
+    if hasattr(pipe, "transformer"):
+        size, layers = joint.grid(pipe, sampling.height, sampling.width), joint.joint_attention(pipe.transformer)
+    else:
+        size, layers = unet.latent_size(pipe, sampling.height, sampling.width), unet.cross_attention(pipe.unet)
+    daam = Daam(words, size)
+    return Recording(daam.taps(layers), words, daam.maps)
 
 
 def _dataset_diffusion(pipe: Any, prompts: Sequence[Prompt], sampling: Sampling) -> Recording:

@@ -14,26 +14,20 @@ import torch
 import torch.nn.functional as F
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
 from stages.generate import checkpoint
-from stages.generate.methods import Sampling, recording
+from stages.generate.methods import recording
 from stages.generate.prompts import Prompt
 from stages.generate.recorder import listening
-from stages.params import GraftError
-
-__all__ = ["Picture", "Pipeline", "Sampling", "Switches", "load", "picture", "resized", "sample_block"]
+from stages.generate.task import Sampling, Switches
+from stages.params import Generate, GraftError
 
 Pipeline = Any  # a diffusers pipeline: it gets its parts at run time, unseen by type checkers
+AS_IT_IS = Switches()
 FLAT = 1e-6  # contrast relative to the maximum below which a float32 map holds nothing but rounding
-
-
-@dataclass(frozen=True)
-class Switches:
-    """diffusers' own: attention in slices, parts of the model on the GPU only while they compute."""
-
-    attention_slicing: bool = False
-    offload: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class Picture:
     extras: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
-def load(folder: Path, dtype: str, switches: Switches = Switches(), device: str | None = None) -> Pipeline:
+def load(folder: Path, dtype: str, switches: Switches = AS_IT_IS, device: str | None = None) -> Pipeline:
     """The pipeline of a diffusers folder, by default on the GPU if there is one. GraftError if it cannot be built."""
     diffusers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()  # that a prompt is cut is told once, by the stage
@@ -80,7 +74,26 @@ def switched(pipe: Pipeline, switches: Switches, device: str) -> Pipeline:
         pipe.to(device)
     if switches.attention_slicing:
         pipe.enable_attention_slicing()
+    if switches.compile:
+        (pipe.unet if hasattr(pipe, "unet") else pipe.transformer).compile_repeated_blocks()
     return pipe
+
+
+def load_embedding(path: Path, pipe: Pipeline) -> torch.Tensor:
+    """The learned embedding of a class, (n, c), background first, on the pipeline's device and in its dtype.
+
+    GraftError for a file that has none, or one of another width than the model's."""
+    try:
+        embedding = load_file(path)["embedding"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise GraftError(f"{path} holds no learned embedding ({error}); make it again") from None
+    width = pipe.unet.config.cross_attention_dim
+    if embedding.ndim != 2 or embedding.shape[1] != width or len(embedding) < 2:
+        raise GraftError(
+            f"{path} holds an embedding of shape {tuple(embedding.shape)}, and this model reads (2 or more, {width}); "
+            f"learn one with this model"
+        )
+    return embedding.to(pipe._execution_device, pipe.unet.dtype)
 
 
 def sample_block(
@@ -97,22 +110,30 @@ def sample_block(
     How floating-point sums round depends on the shape of a batch: equal bits need equal blocks, the same
     prompts in the same slots."""
     recorded = recording(pipe, prompts, sampling, embedding)
-    takes_negative = "negative_prompt" in inspect.signature(pipe.__call__).parameters
     with listening(recorded.taps):
-        images = pipe(
-            [prompt.prompt for prompt in prompts],
-            generator=[torch.Generator().manual_seed(seed) for seed in noise],
-            num_inference_steps=sampling.steps,
-            guidance_scale=sampling.guidance,
-            height=sampling.height,
-            width=sampling.width,
-            output_type="np",
-            **({"negative_prompt": [negative] * len(prompts)} if takes_negative else {}),
-        ).images
+        drawn = images(pipe, [prompt.prompt for prompt in prompts], noise, negative, sampling)
     maps = resized(recorded.maps(), sampling.height, sampling.width, recorded.resize)
     extras = {name: rows.cpu().numpy() for name, rows in recorded.extras().items()}
-    pictures = [picture(*parts) for parts in zip(images, maps, recorded.words, strict=True)]
+    pictures = [picture(*parts) for parts in zip(drawn, maps, recorded.words, strict=True)]
     return [replace(one, extras={name: rows[k] for name, rows in extras.items()}) for k, one in enumerate(pictures)]
+
+
+def images(
+    pipe: Pipeline, prompts: Sequence[str], noise: Sequence[int], negative: str, how: Sampling | Generate
+) -> NDArray[np.float32]:
+    """(B, H, W, 3) values in [0, 1], one image per prompt, each from the generator of its own seed in `noise`."""
+    takes_negative = "negative_prompt" in inspect.signature(pipe.__call__).parameters
+    drawn: NDArray[np.float32] = pipe(
+        list(prompts),
+        generator=[torch.Generator().manual_seed(seed) for seed in noise],
+        num_inference_steps=how.steps,
+        guidance_scale=how.guidance,
+        height=how.height,
+        width=how.width,
+        output_type="np",
+        **({"negative_prompt": [negative] * len(prompts)} if takes_negative else {}),
+    ).images
+    return drawn
 
 
 def picture(image: NDArray[np.float32], attribution: NDArray[np.float32], word: tuple[int, ...]) -> Picture:

@@ -75,5 +75,6 @@ def _encoded(tokenizer: Any, text_encoder: Any, text: str) -> Any:
 @torch.no_grad()
 def embed_padded(pipe: Any, texts: Sequence[str]) -> Tensor:
     """(B, 77, c): the texts as the pipeline itself gives a prompt to the UNet, padding included."""
-    embedding: Tensor = pipe.encode_prompt(list(texts), pipe._execution_device, 1, False)[0]
+    how = {"device": pipe._execution_device, "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    embedding: Tensor = pipe.encode_prompt(list(texts), **how)[0]
     return embedding

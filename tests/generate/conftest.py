@@ -10,11 +10,13 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    EulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from stages.generate.grammar import Grammar
 from stages.generate.sampler import Pipeline
@@ -43,27 +45,35 @@ def tokenizer() -> CLIPTokenizer:
     )
 
 
-def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> Pipeline:
-    """A pipeline around a UNet of this shape; its image is 8 times the latent, as in Stable Diffusion."""
-    torch.manual_seed(0)
-    text = CLIPTextConfig(
+def text_config(words: CLIPTokenizer, width: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
         vocab_size=len(words),
-        hidden_size=16,
+        hidden_size=width,
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=32,
+        projection_dim=width,
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
     )
+
+
+def autoencoder() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(4, 4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=2,
+    )
+
+
+def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> Pipeline:
+    """A pipeline around a UNet of this shape; its image is 8 times the latent, as in Stable Diffusion."""
+    torch.manual_seed(0)
     pipe: Pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL(
-            block_out_channels=(4, 4, 4, 4),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            norm_num_groups=2,
-        ),
-        text_encoder=CLIPTextModel(text),
+        vae=autoencoder(),
+        text_encoder=CLIPTextModel(text_config(words, 16)),
         tokenizer=words,
         unet=UNet2DConditionModel(cross_attention_dim=16, norm_num_groups=4, **unet),
         scheduler=scheduler,
@@ -100,6 +110,55 @@ def stable_diffusion(tokenizer: CLIPTokenizer) -> Pipeline:
     )
     shape = {"block_out_channels": (16,) * 4, "attention_head_dim": 8, "sample_size": 8}
     pipe = pipeline(tokenizer, scheduler, shape)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="session")
+def stable_diffusion_2(tokenizer: CLIPTokenizer) -> Pipeline:
+    """Stable Diffusion 2.1 block for block: more heads per level, linear projections, v-prediction."""
+    shape = {
+        "block_out_channels": (20, 40, 80, 80),
+        "attention_head_dim": (5, 10, 20, 20),
+        "use_linear_projection": True,
+        "sample_size": 16,
+    }
+    pipe = pipeline(tokenizer, DDIMScheduler(prediction_type="v_prediction", clip_sample=False), shape)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="session")
+def stable_diffusion_xl(tokenizer: CLIPTokenizer) -> Pipeline:
+    """Stable Diffusion XL block for block: no attention at the first level, 2 and 10 transformer blocks at the
+    others, two text encoders."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2, 10),
+        attention_head_dim=(2, 4, 8),
+        cross_attention_dim=16 + 24,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 24,
+        norm_num_groups=4,
+    )
+    pipe: Pipeline = StableDiffusionXLPipeline(
+        vae=autoencoder(),
+        text_encoder=CLIPTextModel(text_config(tokenizer, 16)),
+        text_encoder_2=CLIPTextModelWithProjection(text_config(tokenizer, 24)),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(),
+        add_watermarker=False,
+    )
+    for part in (pipe.vae, pipe.text_encoder, pipe.text_encoder_2, pipe.unet):
+        part.eval()
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -95,10 +95,18 @@ def test_a_grammar_is_read_by_yaml_1_2() -> None:
     assert parse(GRAMMAR.replace("at night", "no"), "train.yaml", "train").places[0] == "no"
 
 
-@pytest.mark.parametrize("path", sorted(Path("data/prompts").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(Path("data/prompts").rglob("*.yaml")), ids=str)
 def test_a_shipped_grammar_is_valid(path: Path) -> None:
     grammar = parse(path.read_text(), str(path), path.stem)
     assert grammar.word in draw(grammar, 0).attribution_text
+
+
+@pytest.mark.parametrize("name", ["train", "bus", "truck"])
+def test_a_full_size_vocabulary_has_400_prompts_that_name_the_class(name: str) -> None:
+    path = Path("data/prompts/full") / f"{name}.yaml"
+    grammar = parse(path.read_text(), str(path), name)
+    assert (len(set(grammar.subtypes)), len(set(grammar.places))) == (20, 20)
+    assert all(subtype.endswith(f" {name}") for subtype in grammar.subtypes)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""The engine: the same results whoever does the work, one model per worker, and a death that is told or mended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.engine import spread
+from stages.params import Engine, GraftError
+
+HERE = Engine(workers=1, address=None)
+THREADS = Engine(workers=None, address=None)
+PROCESSES = Engine(workers=2, address=None)
+RAY = Engine(workers=2, address="local")
+
+
+class Squares:
+    """Opened, it notes so in a file, and squares numbers by a matrix product."""
+
+    def __init__(self, folder: Path, fatal: int = -1) -> None:
+        self.folder, self.fatal = folder, fatal
+
+    def __call__(self, device: str) -> Callable[[int], tuple[int, float, int, int]]:
+        (self.folder / f"opened-{os.getpid()}-{time.monotonic_ns()}").touch()
+
+        def work(job: int) -> tuple[int, float, int, int]:
+            time.sleep(0.02)
+            if job == self.fatal and not (self.folder / "died").exists():
+                (self.folder / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if job == 99:
+                raise GraftError("job 99 cannot be done")
+            matrix = torch.arange(300 * 300.0).reshape(300, 300).div(7).sin() * job
+            return job, float((matrix @ matrix).sum()), torch.get_num_threads(), os.getpid()
+
+        return work
+
+
+def results(folder: Path, engine: Engine, jobs: int = 9) -> list[tuple[int, float, int, int]]:
+    return sorted(spread(Squares(folder), range(jobs), engine))
+
+
+def test_results_come_back_in_order_from_one_worker(tmp_path: Path) -> None:
+    assert [job for job, *_ in spread(Squares(tmp_path), range(9), THREADS)] == list(range(9))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_jobs_open_no_worker(tmp_path: Path) -> None:
+    assert list(spread(Squares(tmp_path), [], PROCESSES)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", [PROCESSES, pytest.param(RAY, marks=pytest.mark.slow)], ids=["processes", "ray"])
+def test_other_workers_give_the_same_with_as_many_threads(tmp_path: Path, engine: Engine) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    here, there = results(tmp_path / "here", HERE), results(tmp_path / "there", engine)
+    assert [row[:3] for row in there] == [row[:3] for row in here]
+    assert os.getpid() not in {pid for *_, pid in there}
+    assert len(list((tmp_path / "there").iterdir())) == 2  # one opening per worker
+
+
+@pytest.mark.parametrize("engine", [HERE, PROCESSES, pytest.param(RAY, marks=pytest.mark.slow)], ids=str)
+def test_what_a_job_raises_is_raised_here(tmp_path: Path, engine: Engine) -> None:
+    with pytest.raises(GraftError, match=r"^job 99 cannot be done$"):
+        list(spread(Squares(tmp_path), [1, 99], engine))
+
+
+@pytest.mark.parametrize("engine", [HERE, PROCESSES], ids=str)
+def test_what_opening_a_worker_raises_is_raised_here(tmp_path: Path, engine: Engine) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(spread(Squares(tmp_path / "nowhere"), [1, 2], engine))
+
+
+def test_a_killed_process_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match=r"a worker process was killed.*what was finished is kept"):
+        list(spread(Squares(tmp_path, fatal=3), range(9), PROCESSES))
+
+
+@pytest.mark.slow
+def test_a_killed_ray_worker_is_replaced_and_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
+    found = list(spread(Squares(tmp_path, fatal=3), range(9), RAY))
+    assert sorted(job for job, *_ in found) == list(range(9))
+    assert (tmp_path / "died").exists()
+    assert len(list(tmp_path.glob("opened-*"))) == 3
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(GraftError, match=r"engine.address '127.0.0.1:1' is no Ray cluster"):
+        list(spread(Squares(tmp_path), [1], Engine(workers=1, address="127.0.0.1:1")))
+
+
+def test_a_reader_who_stops_early_leaves_no_worker_behind(tmp_path: Path) -> None:
+    found = spread(Squares(tmp_path), range(100), PROCESSES)
+    *_, pid = next(iter(found))
+    found.close()  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
