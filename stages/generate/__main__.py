@@ -26,8 +26,9 @@ from stages.engine import spread
 from stages.generate import checkpoint, preview, sources
 from stages.generate.prompts import Prompt, cut
 from stages.generate.published import Published
+from stages.generate.sampling import Sampling, Switches
 from stages.generate.sources import Source
-from stages.generate.task import Painter, Sampling, Switches, block, blocks
+from stages.generate.task import Painter, block, blocks
 from stages.labels import CITYSCAPES
 from stages.params import Generate, GraftError, command, read
 from stages.samples import Sample, build, code_version, file_hash, key, npy_bytes, png_bytes
@@ -97,12 +98,10 @@ def _arguments(argv: Sequence[str]) -> str:
 
 
 def _check_method(settings: Generate, folder: Path) -> None:
-    if checkpoint.kind(folder) == checkpoint.JOINT and (settings.attribution, settings.self_attention) != (
-        "daam",
-        None,
-    ):
+    joint = checkpoint.kind(folder) == checkpoint.JOINT
+    if joint and (settings.attribution, settings.self_attention) != ("daam", None):
         raise GraftError(
-            f"params.yaml: generate.model {folder} is a {checkpoint.JOINT}, whose text attends together with the pixels; "
+            f"params.yaml: generate.model {folder} is a {checkpoint.JOINT}, whose pixels and text attend together; "
             f"set generate.attribution to daam and generate.self_attention to null"
         )
     if settings.branch == "cond":

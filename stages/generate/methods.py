@@ -16,8 +16,8 @@ from stages.generate.daam import Daam
 from stages.generate.dataset_diffusion import DatasetDiffusion
 from stages.generate.prompts import Prompt, subject_tokens, word_tokens
 from stages.generate.recorder import Tap
+from stages.generate.sampling import Sampling
 from stages.generate.self_attention import SelfAttention
-from stages.generate.task import Sampling
 
 Words = list[tuple[int, ...]]
 

@@ -22,7 +22,7 @@ from stages.generate import checkpoint
 from stages.generate.methods import recording
 from stages.generate.prompts import Prompt
 from stages.generate.recorder import listening
-from stages.generate.task import Sampling, Switches
+from stages.generate.sampling import Sampling, Switches
 from stages.params import Generate, GraftError
 
 Pipeline = Any  # a diffusers pipeline: it gets its parts at run time, unseen by type checkers

@@ -10,8 +10,8 @@ import torch
 from stages.generate.grammar import Grammar
 from stages.generate.prompts import draw
 from stages.generate.sampler import Picture, Pipeline, load, picture, sample_block
+from stages.generate.sampling import Sampling
 from stages.generate.streams import stream
-from stages.generate.task import Sampling
 
 SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
 RAMP = np.linspace(0, 1, 12, dtype=np.float32)
