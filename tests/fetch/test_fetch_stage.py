@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages import ucg
 from stages.fetch.__main__ import main
+from stages.generate.__main__ import main as generate
+from stages.samples import Shards
 from tests.fetch.server import Site, serve
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +70,28 @@ def test_the_record_becomes_folders_by_class_and_a_pinned_table(site: Site, caps
     assert Path("data/published/zenodo/truck/ss/0.png").read_bytes() == png(100)
     lines = Path("data/pins/zenodo.csv").read_text().splitlines()
     assert lines[0] == "name,size,sha256" and [line.split(",")[0] for line in lines[1:]] == sorted(site.files)
+
+
+def test_the_repos_own_pointers_take_in_what_was_fetched(site: Site, tmp_path: Path) -> None:
+    """fetch, then generate with `generate.source: data/zenodo`, as the README has it."""
+    shutil.copytree(ROOT / "data/zenodo", tmp_path / "data/zenodo")
+    params = (ROOT / "params.yaml").read_text()
+    assert "source: data/prompts" in params
+    (tmp_path / "params.yaml").write_text(params.replace("source: data/prompts", "source: data/zenodo"))
+    rng = np.random.default_rng(0)
+    for name in ("train", "bus", "truck"):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as opened:
+            for k in range(2):
+                image, mask = rng.integers(0, 256, (32, 32, 3), np.uint8), rng.random((32, 32)) < 0.5
+                for path, content in ucg.files(str(k), image, mask).items():
+                    opened.writestr(f"dataset_{name}s/{path}", content)
+        site.files[f"{name}s.zip"] = buffer.getvalue()
+    del site.files["dataset_trains.zip"]
+    fetch(site)
+    for name in ("train", "bus", "truck"):
+        generate([name])
+        assert [row["uid"] for row in Shards(f"data/generated/{name}").rows] == [f"{name}-00000{k}" for k in (0, 1)]
 
 
 def test_a_second_fetch_downloads_nothing(site: Site) -> None:
