@@ -14,7 +14,6 @@ source   blobs and shuffled are ours: controls for what the mask and the label c
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import stages.cutouts
 from stages.cutouts.crop import cutout
 from stages.cutouts.recipes import RECIPES, labels, recut
+from stages.keeplist import kept_uids
 from stages.labels import CITYSCAPES
 from stages.params import GraftError, command, read
 from stages.samples import Sample, Shards, build, code_version, key, png_array, png_bytes
@@ -52,17 +52,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             yield Sample(uid, wanted[uid], row, {"rgba.png": png_bytes(rgba)})
 
     build(Path("data/cutouts") / recipe, wanted, make, title=f"cutouts {recipe}")
-
-
-def kept_uids(path: Path) -> list[str]:
-    """The uids that the keep-list keeps. Raises GraftError when it is missing or is no keep-list."""
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; run `python -m stages.clean {path.stem}` or `dvc repro`")
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"uid", "kept"} <= set(reader.fieldnames or ()):
-            raise GraftError(f"{path} has no columns uid and kept; run `python -m stages.clean {path.stem}` again")
-        return [row["uid"] for row in reader if row["kept"] == "1"]
 
 
 def keys(

@@ -12,7 +12,6 @@ source   formats are their own documentation: see the files of this folder
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from stages.export import ucg_folders
 from stages.export.cutout import Cutout, Format
+from stages.keeplist import kept_uids
 from stages.labels import CITYSCAPES
 from stages.params import GraftError, command, read
 from stages.samples import Shards, png_array
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise GraftError(f"--class {unknown[0]}: params.yaml classes has {', '.join(classes)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GraftError(f"{folder} is there already; name another folder, or remove it")
-    kept = {name: kept_uids(name) for name in arguments.classes or classes}
+    kept = {name: kept_uids(Path(f"data/cleaned/{name}.csv")) for name in arguments.classes or classes}
     unfinished = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -48,18 +48,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     print(f"{folder}: " + ", ".join(f"{len(uids)} {name}" for name, uids in kept.items()))
-
-
-def kept_uids(name: str) -> list[str]:
-    """The uids that the class's keep-list keeps. Raises GraftError when it is missing or is no keep-list."""
-    path = Path("data/cleaned") / f"{name}.csv"
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; run `dvc repro clean` or `dvc pull` it")
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"uid", "kept"} <= set(reader.fieldnames or ()):
-            raise GraftError(f"{path} has no columns uid and kept; run `python -m stages.clean {name}` again")
-        return [row["uid"] for row in reader if row["kept"] == "1"]
 
 
 def cutouts(kept: dict[str, list[str]]) -> Iterator[Cutout]:
