@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.export import ucg_folders
+from stages.export import coco_instances, hugging_face, mmseg_folders, ucg_folders
 from stages.export.cutout import Cutout, Format
 from stages.keeplist import kept_uids
 from stages.labels import CITYSCAPES
@@ -26,6 +26,9 @@ from stages.params import GraftError, command, read
 from stages.samples import Shards, png_array
 
 FORMATS: dict[str, Format] = {
+    "coco": coco_instances.write,
+    "hf": hugging_face.write,
+    "mmseg": mmseg_folders.write,
     "ucg": ucg_folders.write,
 }
 

@@ -1,0 +1,41 @@
+"""mmsegmentation's folders: img_dir/train/<uid>.png, ann_dir/train/<uid>.png of train ids, and meta.json.
+
+What is not the object is 255, ignored: nobody has said what it is. The palette has 256 entries; of a shorter one some
+writers make 15 of 255.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stages.export.cutout import Cutout
+from stages.labels import CITYSCAPES, IGNORE
+
+
+def write(cutouts: Iterable[Cutout], folder: Path) -> None:
+    """a BaseSegDataset of mmsegmentation: images, palette PNGs of train ids, 255 outside of the object."""
+    images, labels = folder / "img_dir/train", folder / "ann_dir/train"
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    for cutout in cutouts:
+        Image.fromarray(cutout.image).save(images / f"{cutout.uid}.png")
+        label = np.where(cutout.mask, np.uint8(cutout.train_id), np.uint8(IGNORE))
+        palette_png(label).save(labels / f"{cutout.uid}.png")
+    meta = {"classes": CITYSCAPES.names, "palette": CITYSCAPES.palette.tolist(), "ignore_index": IGNORE}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+
+
+def palette_png(label: NDArray[np.uint8]) -> Image.Image:
+    """(H, W) uint8 train ids as a palette image of all 256 entries; ids without a colour are black."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(CITYSCAPES.palette)] = CITYSCAPES.palette
+    picture = Image.fromarray(label, "L").convert("P")
+    picture.putdata(label.reshape(-1).tolist())
+    picture.putpalette(colours.reshape(-1).tolist())
+    return picture
