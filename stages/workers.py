@@ -165,11 +165,12 @@ def _cluster(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     here = {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(_threads())}
     own = engine.address == "local"
-    options: dict[str, Any] = (
-        {"num_cpus": max(engine.workers or 1, os.cpu_count() or 1), "include_dashboard": False} if own else {}
-    )
+    cores = max(engine.workers or 1, os.cpu_count() or 1)
+    options: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False} if own else {}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
-        ray.init(address=engine.address, runtime_env={"env_vars": here}, logging_level=logging.ERROR, **options)
+        _reach(str(engine.address))
+        ray.init(address=engine.address, runtime_env={"env_vars": here}, **quiet, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise GraftError(
             f"params.yaml: engine.address {engine.address!r} is no Ray cluster that can be reached "

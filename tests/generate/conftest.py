@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from ruamel.yaml import YAML
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from stages.generate.grammar import Grammar
 from stages.generate.sampler import Pipeline
 
+ROOT = Path(__file__).parents[2]
 WORDS = "a photo of the passenger freight train station city box truck in on at bridge night color grayscale"
 LETTERS = "abcdefghijklmnopqrstuvwxyz,-"
 
@@ -175,3 +178,25 @@ def grammar() -> Grammar:
         word="train",
         attribution="{word} {place}{style}",
     )
+
+
+@pytest.fixture
+def project(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that generates 3 trains in blocks of 4 with the tiny model, as the current directory."""
+    shutil.copytree(model, tmp_path / "model")
+    shutil.copytree(ROOT / "data/prompts", tmp_path / "data/prompts")
+    monkeypatch.chdir(tmp_path)
+    write(model="model", count=3, seed=0, steps=1, batch=4, height=64, width=128, guidance=5.0, branch="cond")
+    return tmp_path
+
+
+def write(section: str = "generate", /, **changes: Any) -> None:
+    """The repo's params.yaml (or the one here) with other values in one section."""
+    yaml, path = YAML(), Path("params.yaml")
+    params = yaml.load(path if path.exists() else ROOT / "params.yaml")
+    params[section].update(changes)
+    yaml.dump(params, path)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

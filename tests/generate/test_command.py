@@ -2,40 +2,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
 from stages.generate import sources
 from stages.generate.__main__ import main
 from stages.generate.entries import table
 from stages.samples import Shards, npy_array, png_array
+from tests.generate.conftest import content, write
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def project(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project that generates 3 trains in blocks of 4 with the tiny model, as the current directory."""
-    shutil.copytree(model, tmp_path / "model")
-    shutil.copytree(ROOT / "data/prompts", tmp_path / "data/prompts")
-    monkeypatch.chdir(tmp_path)
-    write(model="model", count=3, seed=0, steps=1, batch=4, height=64, width=128, guidance=5.0, branch="cond")
-    return tmp_path
-
-
-def write(**changes: Any) -> None:
-    """The repo's params.yaml (or the one here) with other values in its section `generate`."""
-    yaml, path = YAML(), Path("params.yaml")
-    params = yaml.load(path if path.exists() else ROOT / "params.yaml")
-    params["generate"].update(changes)
-    yaml.dump(params, path)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
