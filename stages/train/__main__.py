@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from stages import params, samples, segmenter
 from stages.labels import CITYSCAPES, GraftError
 from stages.train import setup
-from stages.train.distributed import launch
+from stages.train.distributed import launch, share
 from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration
 from stages.train.methods import METHODS
 from stages.train.optimisation import adamw, learning_rate
@@ -67,12 +67,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     losses = LossCurve()
     teacher = [MeanTeacher(train.ema, train.ema_at)] if method.adapts else []
     resumed = work / CHECKPOINT
-    Runner(
+    runner = Runner(
         model,
         work_dir=str(work),
         train_dataloader=DataLoader(
             dataset,
-            train.batch // dist.get_world_size(),
+            share(train.batch),
             sampler=InfiniteSampler(dataset, shuffle=False),
             collate_fn=pseudo_collate,
             num_workers=workers,
@@ -92,7 +92,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         randomness={"seed": seed, "deterministic": True},
         log_level="ERROR",
         **processes,
-    ).train()
+    )
+    try:
+        runner.train()
+    finally:
+        losses.close()
 
     if dist.is_main_process():
         segmenter.save(student, f"models/segmenters/{recipe}-{seed}.safetensors", train.model, CITYSCAPES.names)

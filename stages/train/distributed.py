@@ -7,6 +7,19 @@ from typing import Any
 
 import torch
 import torch.distributed
+from mmengine import dist
+
+from stages.labels import GraftError
+
+
+def share(batch: int) -> int:
+    """Of the joint batch, the images of this process. GraftError when they cannot be shared evenly."""
+    processes = dist.get_world_size()
+    if batch % processes:
+        raise GraftError(
+            f"params.yaml: train.batch {batch} cannot be shared among {processes} processes; make it a multiple"
+        )
+    return batch // processes
 
 
 def launch() -> dict[str, Any]:

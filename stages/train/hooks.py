@@ -77,6 +77,7 @@ class LossCurve(Hook):
 
     def __init__(self) -> None:
         self.curve: Curve = []
+        self.bar: tqdm | None = None
 
     def before_train(self, runner: Runner) -> None:
         hidden = not dist.is_main_process()
@@ -87,17 +88,19 @@ class LossCurve(Hook):
     ) -> None:
         losses = {name: _mean_of_ranks(value) for name, value in (outputs or {}).items()}
         if not all(map(math.isfinite, losses.values())):
-            self.bar.close()
             raise GraftError(
                 f"the loss of iteration {runner.iter} is no finite number; "
                 "lower train.lr or raise train.warmup in params.yaml"
             )
         self.curve.append({"iter": runner.iter} | losses)
-        self.bar.set_postfix(loss=f"{losses['loss']:.3f}", refresh=False)
-        self.bar.update()
+        if self.bar is not None:
+            self.bar.set_postfix(loss=f"{losses['loss']:.3f}", refresh=False)
+            self.bar.update()
 
-    def after_train(self, runner: Runner) -> None:
-        self.bar.close()
+    def close(self) -> None:
+        """Leave the bar as it stands: what is printed next begins on a line of its own."""
+        if self.bar is not None:
+            self.bar.close()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint["curve"] = self.curve

@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from stages import params
 from stages.train.presets import EVALUATE, TRAIN
+
+NULL = "tag:yaml.org,2002:null"
 
 
 @params.command
@@ -35,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=sorted(TRAIN))
     name = parser.parse_args(argv).name
     params.read()
-    path, yaml = Path("params.yaml"), YAML()
-    yaml.width, yaml.preserve_quotes = 200, True
+    path, yaml = Path("params.yaml"), _as_written()
     content = yaml.load(path.read_text())
     overlay(content["train"], TRAIN[name])
     overlay(content["evaluate"], EVALUATE[name])
@@ -46,11 +48,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"params.yaml has the settings of {name}")
 
 
+def _as_written() -> YAML:
+    """A round trip through it changes no line of params.yaml."""
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 200, True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(NULL, "null"))
+    return yaml
+
+
 def overlay(section: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
     """Set the values in place, table by table: what is not named stays."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             overlay(section[key], value)
+        elif isinstance(value, list):
+            section[key] = CommentedSeq(value)
+            section[key].fa.set_flow_style()
         else:
             section[key] = value
 

@@ -36,6 +36,8 @@ def check(train: Train, source: Shards, target: Shards | None) -> None:
             raise GraftError(
                 f"{shards.folder} holds no image; run the stage scenes with scenes.{shards.folder.name} >= 1"
             )
+    first = source.read(source.rows[0]["uid"])
+    read_label(first, png_array(first["image.png"]), f"{source.folder}: sample {source.rows[0]['uid']}")
     sizes = {_final_size(row, size, train.crop) for shards, size in sets for row in shards.rows}
     if len(sizes) > 1:
         raise GraftError(
@@ -45,7 +47,7 @@ def check(train: Train, source: Shards, target: Shards | None) -> None:
     method, (height, width) = METHODS[train.method], sizes.pop()
     if method.detail and (train.detail.size[0] > height or train.detail.size[1] > width):
         raise GraftError(
-            f"params.yaml: train.detail.size {train.detail.size} is larger than the {height} x {width} crops"
+            f"params.yaml: train.detail.size {train.detail.size} is larger than the images of {height} x {width}"
         )
     if method.distance and train.encoder is None:
         raise GraftError(

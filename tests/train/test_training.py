@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -10,13 +11,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import edit_params, write_scenes
 from safetensors.torch import load_file, save_file
 
-from stages import segmenter
-from stages.samples import Shards
+from stages import params, segmenter
+from stages.samples import Shards, png_array
+from stages.train import materialise, setup
 from stages.train.__main__ import main
 from stages.train.dataset import SourceTarget
 from stages.train.transforms import Flip
@@ -131,7 +134,7 @@ import stages.train.__main__ as train
 class Killer(train.Checkpoint):
     def after_train_iter(self, runner, *arguments, **named):
         super().after_train_iter(runner, *arguments, **named)
-        if runner.iter == 7:
+        if runner.iter == int(os.environ.get("KILLED_AT", 7)):
             os.kill(os.getpid(), signal.SIGKILL)
 
 train.Checkpoint, train.CHECKPOINT_INTERVAL = Killer, 5
@@ -139,9 +142,9 @@ train.main(["grafted", "0"])
 """
 
 
-def killed() -> None:
-    """A training in a process of its own that is killed in iteration 7, with a checkpoint of iteration 5 behind it."""
-    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+def killed(iteration: int = 7) -> None:
+    """A training in a process of its own that is killed in an iteration after a checkpoint of the fifth or tenth."""
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "KILLED_AT": str(iteration)}
     run = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
     assert len(list(Path("data/.work").glob("*/*/checkpoint.pth"))) == 1
@@ -159,6 +162,66 @@ def test_a_killed_run_goes_on_to_the_same_bytes(root: Path, name: str, capsys: p
     assert " 0/12" not in progress  # it did not begin anew
     main(["grafted", "0"])
     assert outputs() == resumed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "iteration"),
+    [("source_only", 6), ("daformer", 10), ("hrda", 8), ("mic", 5), ("mic_hrda", 9), ("supervised", 7)],
+)
+def test_a_killed_run_of_any_method_goes_on_to_the_same_bytes(
+    root: Path, method: str, iteration: int, capsys: pytest.CaptureFixture
+):
+    if method == "supervised":
+        write_scenes(root, "target", 5, labelled=True)
+    change = {"method": method, "iterations": 12, "warmup": 3, "encoder": str(REPO / "models/miniature/encoder")}
+    edit_params(root, lambda params: params["train"].update(change))
+    killed(iteration)
+    main(["grafted", "0"])
+    resumed = outputs()
+    assert " 0/12" not in capsys.readouterr().err  # it did not begin anew
+    main(["grafted", "0"])
+    assert outputs() == resumed
+
+
+def test_the_oracle_needs_labels_of_the_target(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(method="supervised"))
+    assert "has no label.png" in fails(capsys, "grafted", "0")
+    edit_params(root, lambda params: params["train"].update(method="daformer"))
+    assert "train.encoder, which is null" in fails(capsys, "grafted", "0")
+    edit_params(root, lambda params: params["train"].update(method="hrda", detail={"size": [64, 64], "weight": 0.1}))
+    assert "larger than the images of 32 x 64" in fails(capsys, "grafted", "0")
+
+
+def test_images_of_other_sizes_train_when_they_are_cropped(root: Path):
+    edit_params(root, lambda params: params["train"].update(source_size=[48, 72], crop=[32, 32], iterations=2))
+    main(["grafted", "0"])
+    first = outputs()
+    main(["grafted", "0", "--workers", "1"])
+    assert outputs() == first  # whoever loads them
+
+
+def test_materialised_sets_hold_what_training_would_paste_and_the_published_tables(root: Path):
+    materialise.main(["grafted", "0", "augmented", "--passes", "2"])
+    labels = sorted(Path("augmented/labels").glob("*_labelTrainIds.png"))
+    assert len(labels) == len(list(Path("augmented/images").glob("*.png"))) == 12
+    stats = json.loads(Path("augmented/sample_class_stats.json").read_text())
+    having = json.loads(Path("augmented/samples_with_class.json").read_text())
+    assert {"14", "15"} & set(having)
+    for entry in stats:
+        label = png_array(Path("augmented", entry.pop("file")).read_bytes())
+        assert {int(c): n for c, n in entry.items()} == {int(c): int((label == c).sum()) for c in np.unique(label)}
+    assert all(entry[1] > 0 for entries in having.values() for entry in entries)
+    assert sum(len(entries) for entries in having.values()) == sum(len(entry) for entry in stats)
+    paste = setup.pasting(params.read().train.paste, setup.cutouts(Shards("data/cutouts/grafted")))
+    source = Shards("data/scenes/source")
+    files = source.read(source.rows[3]["uid"])
+    arrays = {"img": png_array(files["image.png"]), "gt_seg_map": png_array(files["label.png"])}
+    pasted = paste.transform({"seed": 0, "draw": 9, **arrays})
+    name = f"{source.rows[3]['uid']}-001"
+    assert (png_array(Path(f"augmented/images/{name}.png").read_bytes()) == pasted["img"]).all()
+    with pytest.raises(SystemExit):
+        materialise.main(["grafted", "0", "augmented"])
 
 
 def test_a_run_with_other_params_does_not_go_on_from_the_killed_one(root: Path):
