@@ -30,7 +30,7 @@ train.main(["grafted", "0"])
 
 
 def processes(count: int, script: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "--master-port", "29611"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "--standalone"]
     env = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, str(script)], env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -62,7 +62,7 @@ def test_two_ranks_are_equal_and_are_as_one_with_the_joint_batch(world: Path, me
 def test_a_batch_that_cannot_be_shared_is_one_sentence(world: Path, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(world)
     edit_params(world, lambda p: p["train"].update(batch=3))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29612"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     env = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, "-m", "stages.train", "grafted", "0"], env=env, capture_output=True, text=True, timeout=600
