@@ -9,7 +9,7 @@ cost     miniature (64 images of 64 x 64, 20 steps): half a minute on one CPU co
 expect   `rejected` is empty in every row; a reason marks a constant image or a map without contrast
 source   UCG (Montalvo et al., J. Imaging 2025), generation; OVAM (Marcos-Manchón et al., CVPR 2024)
 
-`python -m stages.generate preview --help` tries a single prompt.
+`python -m stages.generate preview --help` tries a single prompt, `... optimise --help` learns an embedding of a class.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.engine import spread
-from stages.generate import checkpoint, preview, sources
+from stages.generate import checkpoint, optimise, preview, sources
 from stages.generate.prompts import Prompt, cut
 from stages.generate.published import Published
 from stages.generate.sampling import Sampling, Switches
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["preview"]:
         preview.main(words[1:])
+    elif words[:1] == ["optimise"]:
+        optimise.main(words[1:])
     else:
         _generate(_arguments(words))
 
@@ -89,7 +91,7 @@ def _arguments(argv: Sequence[str]) -> str:
         description="Generate images of CLASS, each with the attention map of its class word. The section "
         "`generate` of params.yaml says how many and how, SOURCE/CLASS.yaml (`generate.source`) says of what, the "
         "section `engine` by how many workers. Finished samples that still match are kept, so a stopped run goes "
-        "on where it was. `preview` in place of CLASS tries one prompt.",
+        "on where it was. `preview` in place of CLASS tries one prompt, `optimise` learns an embedding of a class.",
     )
     parser.add_argument("name", metavar="CLASS", help=f"one of: {', '.join(CITYSCAPES.names)}")
     name: str = parser.parse_args(argv).name
