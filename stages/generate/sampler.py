@@ -46,8 +46,9 @@ class Picture:
 def load(folder: Path, dtype: str, switches: Switches = AS_IT_IS, device: str | None = None) -> Pipeline:
     """The pipeline of a diffusers folder, by default on the GPU if there is one. GraftError if it cannot be built."""
     diffusers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity_error()  # that a prompt is cut is told once, by the stage
     transformers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()  # that a prompt is cut is told once, by the stage
+    transformers_logging.set_verbosity_error()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind: Any = getattr(diffusers, checkpoint.kind(folder))
     unchecked = {"safety_checker": None, "requires_safety_checker": False}

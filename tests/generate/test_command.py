@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from stages.generate import sources
 from stages.generate.__main__ import main
@@ -107,6 +108,21 @@ def test_a_sample_is_made_again_when_a_prompt_of_its_block_changes(
         assert f"generate train: {outcome}" in capsys.readouterr().out
 
 
+def test_a_split_class_word_and_a_cut_prompt_are_told_before_the_work(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("data/prompts/train.yaml")
+    longer = path.read_text().replace("word: train", "word: tram").replace('style: ", color"', f'style: "{" at" * 40}"')
+    path.write_text(longer)
+    main(["train"])
+    said = capsys.readouterr().err
+    assert "the tokenizer splits 'tram' into 2 pieces (tra m</w>); the map is the mean of theirs" in said
+    assert "prompts are longer than the 32 tokens that the model reads" in said
+    row = Shards("data/generated/train").rows[0]
+    assert row["prompt"].endswith(row["cut"]) and set(row["cut"].split()) == {"at"}
+    assert row["span"] == [5, 6]  # start, a, photo, of, a, TRA, M
+
+
 def test_a_picture_without_use_is_a_row_not_a_failure(project: Path) -> None:
     """A VAE whose last bias is NaN, such as half precision can produce."""
     from safetensors.torch import load_file, save_file
@@ -133,6 +149,30 @@ def test_a_class_without_a_grammar_names_the_file_to_write(project: Path, capsys
 def test_a_bad_grammar_names_its_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/prompts/train.yaml").write_text("subtypes: []")
     assert "data/prompts/train.yaml: key places is missing" in said(capsys, "train")
+
+
+@pytest.mark.parametrize("method", ["daam", "dataset_diffusion"])
+def test_a_branch_that_a_method_does_not_have_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    write(attribution=method, branch="uncond")
+    assert f"generate.branch is uncond, but {method} is defined on the conditional half" in said(capsys, "train")
+
+
+def test_dataset_diffusion_leaves_its_two_maps_beside_the_third(project: Path) -> None:
+    write(count=1, attribution="dataset_diffusion")
+    main(["train"])
+    files = Shards("data/generated/train").read("train-000000")
+    own, cross = npy_array(files["self_attention.npy"]), npy_array(files["cross_attention.npy"])
+    assert (own.shape, cross.shape, npy_array(files["attribution.npy"]).shape) == ((32, 32), (4, 8), (64, 128))
+    np.testing.assert_allclose(own.sum(1), 1, rtol=1e-5)
+
+
+def test_offload_needs_a_gpu(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    write(offload=True)
+    assert "generate.offload moves parts off a GPU, and there is none here" in said(capsys, "train")
 
 
 @pytest.mark.parametrize("branch", ["uncond", "both"])
