@@ -58,14 +58,14 @@ def _generate(name: str) -> None:
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
     _check_method(settings, folder)
-    tokenizer = checkpoint.tokenizer(folder)
 
     common = _common(settings, source, folder)
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}
     wanted = {uid: _key(common, source, settings.batch, seed) for uid, seed in seeds.items()}
-    _report_words(source, tokenizer, settings)
 
     def make(missing: list[str]) -> Iterator[Sample]:
+        tokenizer = checkpoint.tokenizer(folder)
+        _report_words(source, tokenizer, settings)
         lacking = {seeds[uid] for uid in missing}
         jobs = blocks(source, lacking, settings.batch)
         for pictures in spread(_painter(settings, source, folder), jobs, params.engine):

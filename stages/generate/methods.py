@@ -39,9 +39,10 @@ def recording(pipe: Any, prompts: Sequence[Prompt], sampling: Sampling, embeddin
     its first row is the background, the others are the class."""
     if sampling.attribution == "dataset_diffusion":
         return _dataset_diffusion(pipe, prompts, sampling)
-    recorded = _daam(pipe, prompts, sampling) if sampling.attribution == "daam" else _ovam(
-        pipe, prompts, sampling, embedding
-    )  # fmt: skip
+    if sampling.attribution == "daam":
+        recorded = _daam(pipe, prompts, sampling)
+    else:
+        recorded = _ovam(pipe, prompts, sampling, embedding)
     return recorded if sampling.self_attention is None else _with_self_attention(pipe, recorded, sampling)
 
 
