@@ -1,6 +1,7 @@
 """dvc.yaml declares what the stages really import, no more and no less: an edited module reruns what it made."""
 
 import ast
+import os
 import shlex
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 LINES = ["dvc.yaml", "stages/fetch/dvc.yaml", "stages/miniature/dvc.yaml"]
+MADE = Path("stages/miniature/data")  # outs, no modules
 
 
 def stage_file(module: str) -> Path | None:
@@ -50,10 +52,18 @@ def stages_of(line: str) -> list[tuple[str, dict]]:
 
 
 def entry_of(stage: dict) -> Path:
-    words = shlex.split(stage["cmd"])
+    words = shlex.split(stage["cmd"].removeprefix("cd ../.. && "))
     assert words[:2] == ["python", "-m"], "a stage runs as a module, so that its imports can be followed"
     path = Path(*words[2].split("."))
     return path / "__main__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
+
+
+def modules_of(line: str, stage: dict) -> set[Path]:
+    """What a stage declares under stages/, relative to the root; a dep counts from its wdir, which is its line's folder
+    if not told otherwise."""
+    folder = Path(line).parent / stage.get("wdir", ".")
+    deps = {Path(os.path.normpath(folder / dep)) for dep in stage["deps"]}
+    return {dep for dep in deps if dep.parts[0] == "stages" and not dep.is_relative_to(MADE)}
 
 
 CASES = [(line, name, stage) for line in LINES for name, stage in stages_of(line)]
@@ -63,11 +73,18 @@ CASES = [(line, name, stage) for line in LINES for name, stage in stages_of(line
 def test_a_stage_declares_exactly_the_modules_it_imports(line: str, name: str, stage: dict) -> None:
     empty = {Path("stages/__init__.py"), Path("stages/miniature/__init__.py")}  # docstrings only: nothing to rerun for
     needed = closure(entry_of(stage)) - empty
-    declared = {Path(dep) for dep in stage["deps"] if dep.startswith("stages/")}
+    declared = modules_of(line, stage)
     missing = {str(f) for f in needed if not any(f == d or d in f.parents for d in declared)}
     idle = {str(d) for d in declared if not any(f == d or d in f.parents for f in needed)}
     assert not missing, f"{line}: stage {name} imports {sorted(missing)} without declaring it"
     assert not idle, f"{line}: stage {name} declares {sorted(idle)} without importing it"
+
+
+@pytest.mark.parametrize(("name", "stage"), stages_of("stages/miniature/dvc.yaml"))
+def test_the_small_models_project_reads_files_and_no_folders_from_outside(name: str, stage: dict) -> None:
+    """Its .dvcignore ends at its own folder: the __pycache__ of a folder outside would count as a change."""
+    outside = [ROOT / "stages/miniature" / dep for dep in stage["deps"] if dep.startswith("..")]
+    assert [str(path) for path in outside if not path.is_file()] == [], name
 
 
 def test_the_packages_left_out_hold_a_docstring_only() -> None:

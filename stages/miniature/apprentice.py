@@ -21,7 +21,7 @@ from tqdm import tqdm
 from stages.keys import code_version, file_hash, key
 from stages.params import GraftError
 
-WORK = Path("data/miniature/work")
+WORK = Path("stages/miniature/data/work")
 Loss = Callable[[int, np.random.Generator, torch.Generator], Tensor]
 EVERY = 200  # steps between checkpoints
 

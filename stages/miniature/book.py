@@ -1,7 +1,7 @@
 """Print the picture book: 16 000 captioned pictures to learn from, 1 000 to be examined on.
 
 in    nothing but the seed
-out   data/miniature/book/{train,heldout}/{images.npy, masks.npy, pages.json}
+out   stages/miniature/data/book/{train,heldout}/{images.npy, masks.npy, pages.json}
 command   python -m stages.miniature.book        cost   40 s on one core, 280 MB
 """
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from stages.miniature.picturebook import SIDE, page
 from stages.params import GraftError, command
 
-FOLDER = Path("data/miniature/book")
+FOLDER = Path("stages/miniature/data/book")
 EDITIONS = {"train": (16_000, 1), "heldout": (1_000, 2)}  # pages, seed: no page of one is a page of the other
 
 

@@ -1,7 +1,7 @@
 """Learn to tell what a picture shows: CLIP's image encoder beside the text encoder that the diffusion model uses.
 
-in    data/miniature/book/train, data/miniature/models/words
-out   data/miniature/models/clip (CLIPModel, tokenizer, image processor; safetensors)
+in    stages/miniature/data/book/train, stages/miniature/data/models/words
+out   stages/miniature/data/models/clip (CLIPModel, tokenizer, image processor; safetensors)
 command   python -m stages.miniature.clip        cost   50 min on one core
 expected  class of a held-out picture right in over 95 % (metrics/miniature.json)
 source    Radford et al. 2021, arXiv 2103.00020, section 2.3; one tower locked as in Zhai et al. 2022, arXiv 2111.07991;
@@ -27,7 +27,7 @@ from stages.miniature.picturebook import SIDE
 from stages.miniature.words import OUT as WORDS
 from stages.params import command
 
-OUT = Path("data/miniature/models/clip")
+OUT = Path("stages/miniature/data/models/clip")
 STEPS, BATCH, LR = 8000, 64, 1e-3
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 GREY = 128  # the ground a cutout lies on when it is judged

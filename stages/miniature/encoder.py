@@ -1,7 +1,7 @@
 """Learn to name what a picture shows: the encoder that the small segmenter starts from, as others start from ImageNet.
 
-in    data/miniature/book/train
-out   data/miniature/models/encoder/model.safetensors (the encoder of the segmenter `unet`)
+in    stages/miniature/data/book/train
+out   stages/miniature/data/models/encoder/model.safetensors (the encoder of the segmenter `unet`)
 command   python -m stages.miniature.encoder        cost   12 min on one core
 expected  subtype (of 26) of a held-out page right in over 75 % (metrics/miniature.json)
 source    pretraining by classification, as for SegFormer (Xie et al. 2021, arXiv 2105.15203, section 4.1); it is told
@@ -29,7 +29,7 @@ from stages.miniature.objects import SUBTYPES
 from stages.miniature.picturebook import PLACES
 from stages.params import command
 
-OUT = Path("data/miniature/models/encoder")
+OUT = Path("stages/miniature/data/models/encoder")
 STEPS, BATCH, LR = 6000, 64, 3e-3
 NAMES = [subtype for subtypes in SUBTYPES.values() for subtype in subtypes]
 PLACE = 0.5  # weight of the place's name in the loss

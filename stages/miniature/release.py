@@ -1,6 +1,6 @@
 """Examine the small models and put them where the main line finds them.
 
-in    data/miniature/{book/heldout, models/{diffusion, clip, sam, encoder}}
+in    stages/miniature/data/{book/heldout, models/{diffusion, clip, sam, encoder}}
 out   metrics/miniature.json; models/miniature/{diffusion, clip, sam, encoder}, kept in git (no declared out: see
       dvc.yaml)
 command   python -m stages.miniature.release        cost   4 min on one core
@@ -39,7 +39,7 @@ from stages.refine.prompts import on_object
 from stages.refine.sam import Sam
 from stages.refine.seed import dense_crf, hard_seed
 
-MADE, SHIPPED = Path("data/miniature/models"), Path("models/miniature")
+MADE, SHIPPED = Path("stages/miniature/data/models"), Path("models/miniature")
 KINDS = tuple(SUBTYPES)
 PER_CLASS = 32  # drawings per class that the scorer judges
 PAGES = 300  # held-out pages for SAM and the scorer

@@ -1,7 +1,7 @@
 """Learn to cut out what is pointed at: a small SAM in transformers' layout.
 
-in    data/miniature/book/train
-out   data/miniature/models/sam (SamModel, SamProcessor; safetensors)
+in    stages/miniature/data/book/train
+out   stages/miniature/data/models/sam (SamModel, SamProcessor; safetensors)
 command   python -m stages.miniature.sam        cost   30 min on one core
 expected  mean IoU of the mask that it trusts most, on held-out pages, above 0.85 (metrics/miniature.json)
 source    Kirillov et al. 2023, arXiv 2304.02643, sections 3 and A: focal + dice on the best of three masks, MSE on
@@ -34,7 +34,7 @@ from stages.miniature.picturebook import SIDE
 from stages.miniature.vae import to_pixels
 from stages.params import command
 
-OUT = Path("data/miniature/models/sam")
+OUT = Path("stages/miniature/data/models/sam")
 STEPS, BATCH, LR = 5000, 16, 8e-4
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 

@@ -1,7 +1,7 @@
 """Learn what words mean by drawing: a tokenizer, and a text encoder trained together with the first of the UNet.
 
-in    data/miniature/book/train, data/miniature/models/vae
-out   data/miniature/models/words: tokenizer, text_encoder (frozen from here on), unet (where `diffusion` goes on)
+in    stages/miniature/data/book/train, stages/miniature/data/models/vae
+out   stages/miniature/data/models/words: tokenizer, text_encoder (then frozen), unet (`diffusion` goes on with it)
 command   python -m stages.miniature.words        cost   15 min on one core
 source    Rombach et al. 2022, arXiv 2112.10752, section 3.3: the text encoder is optimised jointly with the UNet
 
@@ -34,7 +34,7 @@ from stages.miniature.vae import OUT as VAE
 from stages.miniature.vae import to_pixels
 from stages.params import command
 
-OUT = Path("data/miniature/models/words")
+OUT = Path("stages/miniature/data/models/words")
 STEPS, BATCH, LR = 1200, 32, 1e-3
 DROP = 0.10  # share of texts replaced by "", for classifier-free guidance
 LENGTH = 20  # tokens of a text, start and end included: the longest caption has 16

@@ -24,7 +24,7 @@ def locate(source: str, param: str) -> Path:
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):
         raise GraftError(
             f"params.yaml {param}: {source!r} is neither a folder here nor a model in the local hub cache; "
-            "train the miniature one (dvc repro stages/miniature/dvc.yaml), or fetch it, or name another"
+            "train the miniature one (dvc --cd stages/miniature repro), or fetch it, or name another"
         ) from None
 
 

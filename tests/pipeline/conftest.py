@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("stages", "models/miniature", "data/prompts", "dvc.yaml", ".dvcignore", ".gitignore")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "dvc.yaml", "dvc.lock", ".dvc", "data")  # the other lines
 SMALL = {
     "classes": ["truck"],
     "scenes": {"source": 8, "target": 8, "val": 4},
@@ -62,7 +63,7 @@ def make_line(folder: Path) -> Line:
         source, copy = ROOT / name, folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "dvc.yaml", "dvc.lock"))
+            shutil.copytree(source, copy, ignore=LEFT_OUT)
         else:
             shutil.copy(source, copy)
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
