@@ -18,6 +18,7 @@ from transformers import CLIPTokenizer
 
 from stages.generate import checkpoint
 from stages.generate.attribution import record
+from stages.generate.daam import Daam
 from stages.generate.dataset_diffusion import DatasetDiffusion
 from stages.generate.grammar import Grammar
 from stages.generate.methods import recording
@@ -173,6 +174,17 @@ def test_daam_equals_its_formula_from_the_hidden_states(pipe: Pipeline, grammar:
             heads.append(F.interpolate(maps, size=LATENT, mode="bicubic", align_corners=False).clamp(min=0))
         expected = torch.cat(heads).mean(0).mean(0)
         torch.testing.assert_close(recorded.maps()[row].double(), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_daam_clamps_what_bicubic_overshoots_head_by_head() -> None:
+    """A lone peak of 4 x 4 pixels, enlarged: below 0 around it before the clamp, and no head may pay for another."""
+    peak, even = torch.zeros(1, 1, 1, 16), torch.full((1, 1, 1, 16), 0.2)
+    peak[..., 5] = 1.0
+    large = F.interpolate(peak.unflatten(3, (4, 4))[0], size=(8, 8), mode="bicubic", align_corners=False)[0]
+    assert large.min() < 0
+    sums = {"one": torch.cat([peak, even], 1), "full": torch.zeros(1, 1, 1, 64)}
+    found = Daam([(1,)], (8, 8), sums).maps()[0]
+    torch.testing.assert_close(found, (large[0].clamp(min=0) + 0.2) / 3)
 
 
 @torch.no_grad()
