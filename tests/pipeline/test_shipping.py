@@ -62,7 +62,7 @@ def test_a_fresh_clone_is_whole_after_a_bare_pull(clone: Line, origin: Line) -> 
 
 
 def test_the_small_models_recipe_is_run_by_its_own_project_alone(clone: Line) -> None:
-    assert "stages.miniature" not in clone.sh("dvc", "stage", "list", "--all").stdout
+    assert "stages/miniature" not in clone.sh("dvc", "stage", "list", "--all").stdout
     said = clone.sh("dvc", "--cd", str(PROJECT), "repro", "--dry", "book").stdout
     assert "cd ../.. && python -m stages.miniature.book" in said
 
