@@ -56,16 +56,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def table(told: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Markdown: a row per cell, mean and sample standard deviation over its seeds (no deviation of one seed)."""
+    """Markdown: a row per cell, mean and sample standard deviation over its seeds (no deviation of one seed).
+
+    A mean over classes of which none is in the truth is a dash.
+    """
     lines = ["| | base | novel | all | seeds |", "|---|---|---|---|---|"]
     for name, seeds in told.items():
-        columns = [[run[mean] for run in seeds.values()] for mean in MEANS]
-        shown = [
-            f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
-            for values in columns
-        ]
+        shown = [_shown([run[mean] for run in seeds.values() if run[mean] is not None]) for mean in MEANS]
         lines.append(f"| {name} | {' | '.join(shown)} | {len(seeds)} |")
     return "\n".join(lines)
+
+
+def _shown(values: list[float]) -> str:
+    if not values:
+        return "–"
+    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
 def _run(cell: Cell, seed: int, iterations: int | None) -> dict[str, float]:

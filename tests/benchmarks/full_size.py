@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.full_size [METHOD]
 
-Prints the losses, the seconds and the peak memory of the process. Of the published preset nothing is changed but the
+Prints the losses, the seconds and the process's peak memory so far. Of the published preset nothing is changed but the
 encoder's weights, which are random here.
 """
 
@@ -42,8 +42,8 @@ def main(method: Name = "daformer") -> None:
         losses = segmentor.train_step(data, optimiser)
         told = ", ".join(f"{name} {value.item():.4f}" for name, value in losses.items())
         assert all(torch.isfinite(value) for value in losses.values())
-        print(f"iteration {iteration}: {told}; {time.perf_counter() - start:.0f} s")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"iteration {iteration}: {told}; {time.perf_counter() - start:.0f} s, peak {peak:.2f} GiB", flush=True)
 
 
 if __name__ == "__main__":

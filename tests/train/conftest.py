@@ -29,10 +29,11 @@ def street(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(folder: Path, files: dict[str, dict[str, bytes]], rows: dict[str, dict]) -> None:
+    keys = {uid: key(uid=uid, files=sorted(files[uid])) for uid in files}  # a label more is another sample
     build(
         folder,
-        {uid: key(uid=uid) for uid in files},
-        lambda uids: (Sample(uid, key(uid=uid), rows[uid], files[uid]) for uid in uids),
+        keys,
+        lambda uids: (Sample(uid, keys[uid], rows[uid], files[uid]) for uid in uids),
         title=folder.name,
     )
 

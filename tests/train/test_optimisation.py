@@ -8,7 +8,7 @@ from mmengine.optim import LinearLR, PolyLR
 from torch import nn
 
 from stages.labels import GraftError
-from stages.train.hooks import LossCurve, ema_decay, ema_update
+from stages.train.hooks import LossCurve, MeanTeacher, ema_decay, ema_update
 from stages.train.optimisation import adamw, learning_rate
 
 SCHEDULERS = {"LinearLR": LinearLR, "PolyLR": PolyLR}
@@ -31,8 +31,8 @@ def multipliers(warmup: int, iterations: int, at: list[int]) -> list[float]:
 
 def test_learning_rate_is_that_of_the_published_methods():
     """The values of mmcv 1.x (DAFormer); mmseg's SegFormer recipe has 1.0 at 1500 and 0.779 at 10000."""
-    rates = multipliers(1500, 40000, [0, 100, 1500, 10000, 20000])
-    assert rates == pytest.approx([1e-6, 0.06650, 0.96250, 0.75, 0.5], abs=1e-6)
+    rates = multipliers(1500, 40000, [0, 100, 1500, 10000, 20000, 39999])
+    assert rates == pytest.approx([1e-6, 0.06650, 0.96250, 0.75, 0.5, 1 / 40000], abs=1e-6)
 
 
 def test_learning_rate_without_warmup_only_decays():
@@ -64,6 +64,41 @@ def test_the_teacher_starts_as_a_copy_and_follows():
     ema_update([teacher], [student], ema_decay(3, 0.99))
     assert teacher.item() == pytest.approx(0.75 * 1.1 + 0.25 * 0.1)
     assert teacher.grad is None
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.student, self.teacher = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+
+
+class Iteration:
+    """What MeanTeacher asks of a runner."""
+
+    def __init__(self, number: int) -> None:
+        self.iter, self.model = number, Pair()
+        self.model.student.weight.data.fill_(1.0)
+        self.model.teacher.weight.data.fill_(0.0)
+
+    def after(self, hook: MeanTeacher) -> list[float]:
+        """The teacher's weight after the iteration's start, and after its end; a step takes the student to 2."""
+        hook.before_train_iter(self, 0)
+        start = self.model.teacher.weight.item()
+        self.model.student.weight.data.fill_(2.0)
+        hook.after_train_iter(self, 0)
+        return [start, self.model.teacher.weight.item()]
+
+
+def test_the_teacher_follows_at_the_start_of_an_iteration_or_at_its_end():
+    assert Iteration(0).after(MeanTeacher(0.99)) == [1.0, 1.0]  # a copy of the student that has not learned yet
+    assert Iteration(3).after(MeanTeacher(0.99)) == [0.25, 0.25]
+    assert Iteration(3).after(MeanTeacher(0.99, "end")) == pytest.approx([0.0, 2 / 5])  # 1 - 1/5 of itself
+
+
+def test_layer_norms_alone_do_not_decay_in_daformer():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LayerNorm(4), nn.BatchNorm2d(4))
+    groups = adamw(model, 0.1, 0.01, no_decay="layer_norm").optimizer.param_groups
+    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(4, 0.01), (2, 0.0)]
 
 
 class Run:
