@@ -2,7 +2,7 @@
 
 in       data/cleaned/*.csv and data/refined/* of every class (nothing for baseline),
          params `classes` and `cutouts`
-out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255;
+out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255; doubt.png where refine recorded a ring of it;
          rows: class, train_id, height, width
 command  python -m stages.cutouts RECIPE
 cost     about 0.01 s per sample at 64 px; a changed threshold makes only the newly kept ones
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import stages.cutouts
-from stages.cutouts.crop import cutout
+from stages.cutouts.crop import cutout, doubtful
 from stages.cutouts.recipes import RECIPES, labels, recut
 from stages.keeplist import kept_uids
 from stages.labels import CITYSCAPES
@@ -46,10 +46,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         for uid in uids:
             files = refined[kept[uid]].read(uid)
             mask = recut(recipe, uid, png_array(files["mask.png"]) > 0, seed)
-            rgba = cutout(png_array(files["image.png"]), mask)
+            image, made = png_array(files["image.png"]), {}
+            if image.shape[:2] != mask.shape:
+                raise GraftError(
+                    f"data/refined/{kept[uid]}: the mask of {uid} has the size {mask.shape}, its image "
+                    f"{image.shape[:2]}; delete the folder and run `dvc repro`"
+                )
+            if "doubt.png" in files and recipe == "grafted":  # a control's mask is not the one that was doubted
+                rgba, doubt = doubtful(image, mask, png_array(files["doubt.png"]))
+                made["doubt.png"] = png_bytes(doubt)
+            else:
+                rgba = cutout(image, mask)
             row = {"class": label[uid], "train_id": CITYSCAPES.id(label[uid])}
             row |= {"height": rgba.shape[0], "width": rgba.shape[1]}
-            yield Sample(uid, wanted[uid], row, {"rgba.png": png_bytes(rgba)})
+            yield Sample(uid, wanted[uid], row, {"rgba.png": png_bytes(rgba), **made})
 
     build(Path("data/cutouts") / recipe, wanted, make, title=f"cutouts {recipe}")
 

@@ -11,9 +11,27 @@ def cutout(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint
 
     image: (H, W, 3) uint8 RGB; mask: (H, W) bool, not empty. Raises ValueError for an empty mask.
     """
+    return tight(masked(image, mask), mask)
+
+
+def doubtful(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], doubt: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The RGBA, and doubt (0 or 255) beside it, (h, w) uint8, both tight to mask and doubt together. ValueError as
+    above."""
+    either = mask | (doubt > 0) if mask.any() else mask
+    return tight(masked(image, mask), either), tight(doubt, either)
+
+
+def masked(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    rgba = np.dstack([image, np.full(mask.shape, 255, dtype=np.uint8)])
+    rgba[~mask] = 0
+    return rgba
+
+
+def tight(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The mask's bounding box of a picture of its size."""
     rows, columns = np.nonzero(mask)
     if rows.size == 0:
         raise ValueError("an empty mask has no cutout")
-    rgba = np.dstack([image, np.full(mask.shape, 255, dtype=np.uint8)])
-    rgba[~mask] = 0
-    return rgba[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

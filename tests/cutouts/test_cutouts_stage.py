@@ -196,3 +196,29 @@ def test_bad_input_is_one_sentence(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and sentence in error and error.count("\n") == 1
     assert not (place / "data/cutouts").exists()
+
+
+def test_a_ring_of_doubt_comes_along_in_the_same_frame(place: Path) -> None:
+    """It may lie outside of the mask, and then widens the frame; alpha stays the mask's."""
+    image, mask, doubt = picture("bus", 0), outline(0), np.zeros((24, 32), np.uint8)
+    doubt[5:7, 8] = 255
+    files = {"image.png": png_bytes(image), "mask.png": png_bytes(mask.astype(np.uint8) * 255)}
+    files["doubt.png"] = png_bytes(doubt)
+    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [Sample("bus-000000", "d", {}, files)], title="r")
+    write_keep_list(place, "bus", [0])
+    (place / BUS_CSV).write_text("uid,kept,reason\nbus-000000,1,\n")
+    main(["grafted"])
+    bank = Shards(place / "data/cutouts/grafted").read("bus-000000")
+    rgba, ring = png_array(bank["rgba.png"]), png_array(bank["doubt.png"])
+    assert rgba.shape[:2] == ring.shape and ring[:2, 3].tolist() == [255, 255] and (ring > 0).sum() == 2
+    assert (rgba[..., 3] > 0).sum() == mask.sum() and not rgba[0, :, 3].any()
+
+
+def test_a_mask_of_another_size_than_its_image_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {"image.png": png_bytes(picture("bus", 0)), "mask.png": png_bytes(np.full((9, 9), 255, np.uint8))}
+    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [Sample("bus-000000", "d", {}, files)], title="r")
+    (place / BUS_CSV).write_text("uid,kept,reason\nbus-000000,1,\n")
+    with pytest.raises(SystemExit):
+        main(["grafted"])
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and "mask of bus-000000 has the size (9, 9), its image (24, 32)" in error[0]

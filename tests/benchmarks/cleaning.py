@@ -1,0 +1,79 @@
+"""Which scores, and which presets of the cleaner, tell good masks from bad ones, on held-out pages with true masks.
+
+command  python -m tests.benchmarks.cleaning [--first 500 --last 1000]
+needs    the held-out pages: python -m stages.miniature.book (40 s)
+cost     2 min on one CPU core
+says     per score its rank correlation with the true IoU of the mask; per preset how many masks it keeps, their mean
+         IoU, and the share of bad masks (IoU below 0.8) and of good ones that it rejects
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from stages.clean.rules import PRESETS, judge
+from stages.clean.table import HASH, Table
+from stages.generate.sampler import load
+from stages.miniature.book import Book
+from stages.params import read
+from stages.refine.clip import Clip, texts
+from stages.refine.open import open_method
+from stages.refine.refiner import Raw, Refiner
+from stages.refine.table import COLUMNS
+from tests.benchmarks.masks import iou
+from tests.benchmarks.pages import Seen, picks, seen
+
+BAD = 0.8
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--first", type=int, default=0, help="first page (default: %(default)s)")
+    parser.add_argument("--last", type=int, default=300, help="one past the last page (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    params, book = read(), Book("heldout")
+    pages = picks(book, params.classes, arguments.first, arguments.last)
+    inputs = seen(load(Path(params.generate.model), params.generate.dtype), book, pages, params.generate.steps)
+    table, ious = measured(inputs)
+    for column, values in table.scores.items():
+        if np.ptp(values) > 0:
+            print(f"{column:22} rank correlation with the true IoU {spearmanr(values, ious)[0]:+.2f}")
+    print(f"\n{len(ious)} masks, mean IoU {ious.mean():.3f}, {np.mean(ious < BAD):.1%} below {BAD}")
+    for preset, limits in PRESETS.items():
+        kept = np.array([not reason for reason in judge(table, limits).reasons])
+        rejected = {name: np.mean(~kept[rows]) for name, rows in (("bad", ious < BAD), ("good", ious >= BAD))}
+        shares = ", ".join(f"{share:.0%} of the {name}" for name, share in rejected.items())
+        print(f"{preset:8} keeps {kept.sum()}, their mean IoU {ious[kept].mean():.3f}; rejects {shares}")
+
+
+def measured(inputs: Sequence[Seen]) -> tuple[Table, np.ndarray]:
+    """The score table of the pages' masks, as refine would write it, and each mask's true IoU."""
+    settings = read().refine
+    models = {"model": Path(settings.model), "primaps.encoder": Path(settings.primaps.encoder)}
+    method = open_method(settings.model_dump(), models, "cpu")
+    refiners = {
+        kind: Refiner(method, Clip(Path(settings.clip), texts(kind)), settings.threshold, settings.crf.model_dump(), 0)
+        for kind in {s.kind for s in inputs}
+    }
+    rows, ious = [], []
+    for s in tqdm(inputs, desc="refining", unit="page"):
+        refined = refiners[s.kind]({0: Raw(s.image, s.attribution)})[0]
+        if not refined.reason:
+            rows.append(refined.scores)
+            ious.append(iou(refined.mask, s.truth))
+    columns = [column for column in COLUMNS if column in rows[0] and column != HASH]
+    scores = {column: np.array([float(row[column]) for row in rows]) for column in columns}
+    uids = [f"page-{k:06d}" for k in range(len(rows))]
+    return Table(uids, [""] * len(rows), scores, np.zeros(len(rows), np.uint64)), np.array(ious)
+
+
+if __name__ == "__main__":
+    main()
