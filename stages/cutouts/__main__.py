@@ -2,8 +2,8 @@
 
 in       data/cleaned/*.csv and data/refined/* of every class (nothing for baseline),
          params `classes` and `cutouts`
-out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255; but for blobs also doubt.png and alpha.png, in
-         the same frame, where refine recorded a ring; rows: class, train_id, height, width
+out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255; where refine recorded a ring also doubt.png
+         and alpha.png in the same frame, but for blobs; rows: class, train_id, height, width
 command  python -m stages.cutouts RECIPE
 cost     about 0.01 s per sample at 64 px; a changed threshold makes only the newly kept ones
 expect   as many cutouts as samples kept over all classes; baseline: none.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 def framed(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], edge: Mapping[str, NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]:
-    """The RGBA, (h, w, 4) uint8, and beside it the pictures of its edge, (h, w) uint8 each, tight to the mask and to all
-    of them together. The RGBA's alpha is 255 on the mask; alpha and colour are 0 elsewhere.
+    """The RGBA, (h, w, 4) uint8, and beside it the pictures of its edge, (h, w) uint8 each, tight to the mask and to
+    all of them together. The RGBA's alpha is 255 on the mask; alpha and colour are 0 elsewhere.
 
     image: (H, W, 3) uint8 RGB; mask: (H, W) bool, not empty; edge: refine's `doubt` (0 or 255) and `alpha` (0 to 255),
     (H, W) uint8, both or none. Where `alpha` is above 0 the RGBA keeps the image's colour, for blending. Raises

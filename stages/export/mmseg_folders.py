@@ -1,7 +1,7 @@
 """mmsegmentation's folders: img_dir/train/<uid>.png, ann_dir/train/<uid>.png of train ids, and meta.json.
 
-What is not the object, or in doubt, is 255, ignored: nobody has said what it is. The palette has 256 entries; of a shorter one some
-writers make 15 of 255.
+What is not the object, or in doubt, is 255, ignored: nobody has said what it is. The palette has 256 entries; of a
+shorter one some writers make 15 of 255.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stages.labels import CITYSCAPES, IGNORE
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
-    """a BaseSegDataset of mmsegmentation: images, palette PNGs of train ids, 255 outside of the object."""
+    """a BaseSegDataset of mmsegmentation: images, palette PNGs of train ids, 255 outside of the object and in doubt."""
     images, labels = folder / "img_dir/train", folder / "ann_dir/train"
     images.mkdir(parents=True)
     labels.mkdir(parents=True)

@@ -90,7 +90,7 @@ def plain(cutout: Pixels) -> Pixels:
     return hard
 
 
-def _mix(pixels: Pixels, visible: Pixels, opacity: NDArray[np.float32]) -> None:
+def _mix(pixels: Pixels, visible: Pixels, opacity: NDArray[np.floating]) -> None:
     """Lay the cutout over the scene's pixels, in place. opacity: (h, w) in 0..1."""
     opacity = opacity[..., None]
     pixels[:] = np.rint(opacity * visible[..., :3] + (1 - opacity) * pixels)
@@ -133,8 +133,8 @@ def _ring(
 
 
 def resize(cutout: Pixels, height: int, width: int) -> Pixels:
-    """(h, w, 4 to 6) -> (height, width, as many), alpha and doubt 0 or 255, a soft edge 0 to 255. Colours are weighted by
-    alpha, or by where a soft edge is above 0: nothing bleeds in."""
+    """(h, w, 4 to 6) -> (height, width, as many), alpha and doubt 0 or 255, a soft edge 0 to 255. Colours are weighted
+    by alpha, or by where a soft edge is above 0: nothing bleeds in."""
     if cutout.shape[:2] == (height, width):
         return cutout
     # One plane at a time: numpy and OpenCV are several times as fast on contiguous planes as on channels.

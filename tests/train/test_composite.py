@@ -160,7 +160,8 @@ def test_preset_ucg_pastes_into_one_image_in_twenty_per_class():
 
 def soft_pair() -> np.ndarray:
     """One row: a pixel beyond the outline at opacity 51, two inside at 204 and 255; all of colour 200; 1 x 3 x 6."""
-    return np.array([[[200, 200, 200, a, d, s] for a, d, s in ((0, 255, 51), (255, 255, 204), (255, 0, 255))]], np.uint8)
+    flags = ((0, 255, 51), (255, 255, 204), (255, 0, 255))  # alpha, doubt, soft edge
+    return np.array([[[200, 200, 200, *one] for one in flags]], np.uint8)
 
 
 def test_an_alpha_edge_mixes_by_its_opacity_on_both_sides_of_the_outline():
