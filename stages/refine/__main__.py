@@ -2,7 +2,7 @@
 
 in       data/generated/CLASS (image, attribution map), params `refine`, the models that it names
 out      data/refined/CLASS: image.png, mask.png, seed.png, attribution.png per sample, doubt.png and alpha.png where
-         a ring of doubt is asked for, and scores.csv
+         a ring of doubt is asked for or the method has doubts of its own, and scores.csv
 command  python -m stages.refine CLASS
 cost     miniature: about 0.2 s per sample on one CPU core; SAM ViT-H needs a GPU
 expect   a mask for nearly every sample: `reason` is empty but for rejected images and empty seeds
