@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,8 +224,9 @@ def test_a_pth_that_is_no_sam_is_one_sentence(tmp_path: Path) -> None:
         torch.save(content, path)
         with pytest.raises(GraftError, match=r"other\.pth holds no weights of a SAM .*; fetch sam_vit_b"):
             open_sam(path, "cpu")
-    for content in ([torch.zeros(2)], {1: torch.zeros(2)}, {"weight": "words"}, torch.zeros(2)):
-        torch.save(content, path)
+    others: tuple[Any, ...] = ([torch.zeros(2)], {1: torch.zeros(2)}, {"weight": "words"}, torch.zeros(2))
+    for other in others:
+        torch.save(other, path)
         with pytest.raises(GraftError, match=r"other\.pth is no checkpoint of weights alone"):
             open_sam(path, "cpu")
     for bad in (b"", b"not a checkpoint"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class Fixed:
     def __init__(self, found: Found) -> None:
         self.found = found
 
-    def __call__(self, batch: dict[int, Drawn]) -> dict[int, Found]:
+    def __call__(self, batch: Mapping[int, Drawn]) -> dict[int, Found]:
         return dict.fromkeys(batch, self.found)
 
 
