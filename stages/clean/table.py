@@ -64,9 +64,7 @@ def read(path: Path, columns: Sequence[str], others: Sequence[str] = ()) -> Tabl
             uid, reason, *cells = (line[place] for place in places)
             numbers = [_number(*pair, reason) for pair in zip(columns, cells, strict=True)]
         except (IndexError, ValueError):
-            raise GraftError(
-                f"{path}:{number} has a score that is no number; delete the file and {again}"
-            ) from None
+            raise GraftError(f"{path}:{number} has a score that is no number; delete the file and {again}") from None
         if uid in rows:
             raise GraftError(f"{path}:{number} names {uid} a second time; delete the file and {again}")
         rows[uid] = reason, numbers

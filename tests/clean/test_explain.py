@@ -243,9 +243,7 @@ def test_a_damaged_shard_is_one_sentence(place: Path, capsys: pytest.CaptureFixt
     assert "is missing or damaged; delete this file" in error and error.count("\n") == 1
 
 
-def test_a_mask_of_another_size_than_its_image_is_one_sentence(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mask_of_another_size_than_its_image_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {
         "image.png": png_bytes(np.zeros((8, 8, 3), np.uint8)),
         "mask.png": png_bytes(np.zeros((8, 9), np.uint8)),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stages import segmenter
 from stages.labels import GraftError
 from stages.refine.__main__ import main, raw
+from stages.refine.candidates import Candidates
 from stages.refine.clip import Clip, isolate, texts
 from stages.refine.contour import turning
 from stages.refine.doubt import alpha, doubted, ring
@@ -106,6 +107,15 @@ def test_entropy_is_the_mean_over_the_mask_of_what_the_segmenter_sees(weights: P
     assert certainty.entropy(image, mask & False) == 1.0
 
 
+def test_the_refiner_asks_for_the_entropy_of_the_mask_and_not_of_the_seed(clip: Clip, weights: Path) -> None:
+    mask, certainty = block(0, 12, 0, 64), Certainty(weights)
+    found = Refiner(Fixed(Found(mask, mask & False)), clip, 0.6, OFF, 0, certainty)(
+        {0: Raw(picture(0), attribution(1.0))}
+    )
+    assert found[0].scores["entropy"] == certainty.entropy(picture(0), mask)
+    assert found[0].scores["entropy"] != certainty.entropy(picture(0), found[0].seed)
+
+
 def test_the_stage_measures_entropy_where_a_segmenter_is_named(
     place: Callable[..., Path], weights: Path, sam_folder: Path, clip_folder: Path
 ) -> None:
@@ -173,6 +183,21 @@ def test_self_attention_goes_from_the_recorded_maps_to_mask_and_doubt(place: Cal
 
 
 # ---- what never raises, and what is a sentence ----
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_the_opinions_are_the_candidates_that_were_not_taken(clip: Clip, taken: int) -> None:
+    """The seed sees what the mask sees; each other candidate sees one row more, on another side."""
+    mask = block(22, 42, 14, 48)
+    seen = [block(21, 42, 14, 48), block(22, 43, 14, 48), block(22, 42, 13, 48)]
+    seen[taken] = mask
+    candidates = Candidates(np.where(seen, 5.0, -5.0).astype(np.float32), np.ones(3, np.float32))
+    heat = np.where(mask, 1.0, 0.0).astype(np.float32)
+    found = Fixed(Found(mask, mask & False, candidates, taken))
+    edge = Refiner(found, clip, 0.5, OFF, 1)({0: Raw(picture(0), heat)})[0].edge
+    assert edge is not None
+    assert np.array_equal(edge.doubt, np.any(seen, axis=0) & ~mask)
+    assert set(np.unique(edge.alpha)) == {0, 64, 255}, "mask, seed and two others: one in four sees the row"
 
 
 @pytest.mark.parametrize("style", STYLES)
