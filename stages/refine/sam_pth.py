@@ -21,6 +21,10 @@ from stages.labels import GraftError
 from stages.refine.candidates import Candidates, Encoded, Image
 from stages.refine.prompts import Prompt
 
+# What torch raises for bytes that are no checkpoint, or one of more than weights.
+UNREADABLE = (
+    OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError,
+)  # fmt: skip
 # What weights of other names, ranks or sizes make the constructors below raise.
 NO_SAM = (KeyError, IndexError, RuntimeError, ZeroDivisionError, ValueError, TypeError, AssertionError)
 DECODER_HEADS = 8  # of every published size; no weight's shape tells
@@ -74,7 +78,7 @@ def weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by name. GraftError if the file holds anything else."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+    except UNREADABLE:
         found = None
     tensors = isinstance(found, dict) and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in found.items())
     if not tensors:

@@ -229,7 +229,7 @@ def test_a_pth_that_is_no_sam_is_one_sentence(tmp_path: Path) -> None:
         torch.save(other, path)
         with pytest.raises(GraftError, match=r"other\.pth is no checkpoint of weights alone"):
             open_sam(path, "cpu")
-    for bad in (b"", b"not a checkpoint"):
+    for bad in (b"", b"not a checkpoint", b"\x80\x02."):
         path.write_bytes(bad)
         with pytest.raises(GraftError, match=r"other\.pth is no checkpoint of weights alone"):
             open_sam(path, "cpu")
