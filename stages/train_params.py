@@ -45,7 +45,7 @@ class Paste(Section):
     place: Literal["ground", "anywhere"]
     flip: Share
     colour: Share
-    edge: Literal["hard", "feather", "poisson"]
+    edge: Literal["hard", "feather", "poisson", "alpha"]
     feather: Positive
     ring: Annotated[int, Field(ge=0)]
     protected: list[str]

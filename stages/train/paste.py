@@ -11,7 +11,7 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from stages.samples import Shards, png_array
-from stages.train.composite import HARD, Edge, match_colours, paste, resize
+from stages.train.composite import HARD, Edge, match_colours, paste, plain, resize
 from stages.train.place import Box, Scale, anywhere, on_ground
 from stages.train.streams import stream
 
@@ -19,7 +19,8 @@ Pixels = NDArray[np.uint8]
 
 
 class Cutouts(Sequence[Pixels]):
-    """The cutouts of one class in a bank: (h, w, 4) or, with doubt.png, (h, w, 5) uint8, read when asked for."""
+    """The cutouts of one class in a bank: (h, w, 4), with doubt.png (h, w, 5), with alpha.png too (h, w, 6) uint8, read
+    when asked for."""
 
     def __init__(self, bank: Shards, class_name: str) -> None:
         self.bank = bank
@@ -30,8 +31,7 @@ class Cutouts(Sequence[Pixels]):
 
     def __getitem__(self, index):
         files = self.bank.read(self.uids[index])
-        rgba = png_array(files["rgba.png"])
-        return np.dstack([rgba, png_array(files["doubt.png"])]) if "doubt.png" in files else rgba
+        return np.dstack([png_array(files[name]) for name in ("rgba.png", "doubt.png", "alpha.png") if name in files])
 
 
 @TRANSFORMS.register_module()
@@ -103,6 +103,8 @@ class PasteCutouts(BaseTransform):
         if class_id is None:
             class_id = list(self.bank)[rng.integers(len(self.bank))]
         cutout = self.bank[class_id][int(rng.integers(len(self.bank[class_id])))]
+        if self.edge.blend != "alpha":
+            cutout = plain(cutout)
         if rng.random() < self.flip:
             cutout = cutout[:, ::-1]
         where = on_ground if self.place == "ground" else anywhere
