@@ -35,6 +35,7 @@ def root(world: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield world
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
 
 
 def outputs(recipe: str = "grafted", seed: int = 0) -> tuple[bytes, bytes]:
@@ -60,6 +61,7 @@ def test_two_trainings_give_the_same_bytes_and_leave_nothing_else(root: Path):
     assert [row["iter"] for row in rows] == ["0", "1", "2", "3"]
     assert {"loss", "source.loss", "mix.loss", "mix.quality"} <= rows[0].keys()
     assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["source.loss"]) + float(rows[0]["mix.loss"]), rel=1e-4)
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     assert not list(root.glob("data/.work/*"))
     assert {path.name for path in root.iterdir()} == {"data", "metrics", "models", "params.yaml"}
 
