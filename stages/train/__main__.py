@@ -4,7 +4,7 @@
     torchrun --nproc-per-node 4 -m stages.train RECIPE SEED     # on four GPUs; train.batch is shared among them
 
 in      data/scenes/{source,target}/, data/cutouts/RECIPE/, the weights of train.encoder, the section `train` of
-        params.yaml
+        params.yaml; method supervised: data/scenes/oracle/ of `python -m stages.scenes oracle`, and no target
 out     models/segmenters/RECIPE-SEED.safetensors,
         metrics/train/RECIPE-SEED.csv (the losses of every iteration)
 cost    about 4 minutes on two cores with the default params (OMP_NUM_THREADS=2)
@@ -40,6 +40,7 @@ from stages.train.distributed import launch, share
 from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration
 from stages.train.methods import METHODS
 from stages.train.optimisation import adamw, learning_rate
+from stages.train.paste import read_bank
 from stages.train.selftraining import SelfTraining
 from stages.train_params import Train
 
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed, workers = _arguments(argv)
     train = params.read().train
     method = METHODS[train.method]
-    labelled = samples.Shards("data/scenes/target" if train.method == "supervised" else "data/scenes/source")
+    labelled = setup.labelled(train.method)
     target = samples.Shards("data/scenes/target") if method.adapts else None
     bank = samples.Shards(f"data/cutouts/{recipe}")
     setup.check(train, labelled, target)
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = segmenter.find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
     encoder = segmenter.load_encoder(student, weights) if weights else None
     model = SelfTraining(student, method, setup.options(train))
-    dataset = setup.dataset(train, seed, labelled, target, setup.cutouts(bank))
+    dataset = setup.dataset(train, seed, labelled, target, read_bank(bank))
     losses = LossCurve()
     teacher = [MeanTeacher(train.ema, train.ema_at)] if method.adapts else []
     resumed = work / CHECKPOINT
@@ -97,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     try:
         runner.train()
+    except GraftError as error:  # out of a loader's process it comes with that process's traceback before it
+        raise GraftError(str(error).rpartition("GraftError: ")[2].strip()) from None
     finally:
         losses.close()
 

@@ -17,6 +17,7 @@ from stages.labels import GraftError
 from stages.samples import Sample, Shards, build, key, png_bytes
 from stages.train import setup
 from stages.train.methods import Name
+from stages.train.paste import read_bank
 from stages.train.preset import overlay
 from stages.train_params import Train
 
@@ -132,7 +133,7 @@ def test_the_ablation_has_a_row_of_reference_and_no_row_twice():
 def test_at_p_0_nothing_is_pasted_whatever_the_method(root: Path, method: Name):
     def pasted(cell: Cell) -> int:
         source, target = Shards("data/scenes/source"), Shards("data/scenes/target")
-        pairs = setup.dataset(settings(cell), 0, source, target, setup.cutouts(Shards("data/cutouts/grafted")))
+        pairs = setup.dataset(settings(cell), 0, source, target, read_bank(Shards("data/cutouts/grafted")))
         labels = [pairs[k]["data_samples"]["source"].gt_sem_seg.data.numpy() for k in range(40)]
         return sum(bool((label == 15).any()) for label in labels)
 
