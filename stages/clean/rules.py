@@ -47,8 +47,8 @@ PRESETS: dict[str, dict[str, float]] = {
     "none": {},
     "ucg": {"max_area": 0.40, "max_lower_half": 0.85, "min_smoothness": 1.0, "max_energy": 50.0},
     "strict": {
-        "max_area": 0.40, "max_energy": 50.0, "min_area": 0.03, "min_predicted_iou": 0.80, "min_stability": 0.60,
-        "min_agreement": 0.5, "min_class_score": 0.5,
+        "max_area": 0.40, "max_energy": 50.0, "min_area": 0.03, "min_predicted_iou": 0.84, "min_stability": 0.67,
+        "min_agreement": 0.55, "min_class_score": 0.5,
     },
 }  # fmt: skip
 

@@ -69,7 +69,8 @@ def paste(
     if edge.blend == "poisson":
         _poisson(image, visible, opaque, top, left, free)
     elif edge.blend == "feather":
-        _mix(pixels, visible, _feathered(visible[..., 3], edge.feather) * free)
+        whole = _feathered(cutout[..., 3], edge.feather)  # of the whole: the image's border is no outline
+        _mix(pixels, visible, whole[top - row : bottom - row, left - col : right - col] * free)
     elif edge.blend == "alpha" and visible.shape[2] > 5:
         _mix(pixels, visible, visible[..., 5].astype(np.float32) / 255 * free)
     else:
@@ -104,18 +105,25 @@ def _feathered(alpha: Pixels, sigma: float) -> NDArray[np.float32]:
 
 
 def _poisson(image: Pixels, visible: Pixels, opaque: NDArray[np.bool_], top: int, left: int, free: NDArray) -> None:
-    """Perez et al. 2003. Worked out on the cutout's place and two pixels around it, mirrored at the image's border."""
-    if not opaque.any():
+    """Perez et al. 2003. Worked out on the cutout's place and two pixels around it, mirrored at the image's border.
+
+    OpenCV's solution lives on the mask without its outermost pixels: where nothing is left of it, the cutout is
+    pasted hard.
+    """
+    mask = np.pad(opaque.view(np.uint8), 2) * np.uint8(255)
+    place = image[top : top + opaque.shape[0], left : left + opaque.shape[1]]
+    painted = (opaque & free).view(np.uint8)
+    if not cv2.erode(mask, np.ones((3, 3), np.uint8)).any():
+        cv2.copyTo(np.ascontiguousarray(visible[..., :3]), painted, place)
         return
     height, width = opaque.shape
     wide = cv2.copyMakeBorder(image, 2, 2, 2, 2, cv2.BORDER_REFLECT)
     scene = np.ascontiguousarray(wide[top : top + height + 4, left : left + width + 4])
-    source, mask = np.zeros_like(scene), np.zeros(scene.shape[:2], np.uint8)
+    source = np.zeros_like(scene)
     source[2:-2, 2:-2] = visible[..., :3]
-    mask[2:-2, 2:-2] = 255 * opaque
     x, y, across, down = cv2.boundingRect(mask)
     cloned = cv2.seamlessClone(source, scene, mask, (x + across // 2, y + down // 2), cv2.NORMAL_CLONE)
-    cv2.copyTo(cloned[2:-2, 2:-2], (opaque & free).view(np.uint8), image[top : top + height, left : left + width])
+    cv2.copyTo(cloned[2:-2, 2:-2], painted, place)
 
 
 def _ring(
