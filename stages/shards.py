@@ -18,7 +18,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from stages.keys import canonical
 from stages.labels import GraftError
@@ -81,6 +81,12 @@ class Shards:
         """(row, files) in the order of the uids, one sample in memory at a time."""
         for row in self.rows:
             yield row, self._stored(row).files()
+
+    def verify(self) -> Self:
+        """Read every sample once, and be there again: GraftError, before any work, when one is missing or damaged."""
+        for row in self.rows:
+            self._stored(row).files()
+        return self
 
     def read(self, uid: str) -> dict[str, bytes]:
         """The files of one sample, suffix -> content. GraftError for a uid that the index lacks."""

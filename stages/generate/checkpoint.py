@@ -77,13 +77,26 @@ def kind(folder: Path) -> str:
     return str(name)
 
 
+def parts(folder: Path) -> dict[str, tuple[str, str]]:
+    """name -> (library, class) of each part that must have weights, as the folder's index has it. GraftError for a
+    part that the index does not name, or names without its class."""
+    index = _table(folder / INDEX)
+    found = {}
+    for name in PIPELINES[kind(folder)]:
+        maker = index.get(name)
+        if not (isinstance(maker, list) and len(maker) == 2 and maker[0] in ("diffusers", "transformers")):
+            raise GraftError(f"{folder / INDEX} names no model of diffusers or transformers as its {name}; {BACK}")
+        found[name] = (maker[0], str(maker[1]))
+    return found
+
+
 def check(folder: Path) -> None:
     """Raise GraftError unless `folder` holds a whole pipeline in the diffusers layout: its parts there, every
     JSON file readable, every safetensors file opening (headers and lengths are read)."""
-    parts = PIPELINES[kind(folder)]
+    needed = parts(folder)
     for path in sorted(folder.rglob("*.json")):
         _table(path)
-    for part in parts:
+    for part in needed:
         if not any((folder / part).glob("*.safetensors")):
             raise GraftError(f"{folder / part} has no *.safetensors file; {BACK}")
     # Without either, transformers makes an empty tokenizer, and every prompt reads as nothing.

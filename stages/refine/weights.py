@@ -7,16 +7,28 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
 from transformers.utils import logging
 
 from stages.labels import GraftError
+
+BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
 
 
 def locate(source: str, param: str) -> Path:
     """The folder or file of a model that `source` names, else the local hub cache's snapshot of that id.
 
-    Never uses the network. Raises GraftError naming the param when there is neither.
+    Never uses the network. Raises GraftError naming the param when there is neither, and naming the file when a
+    weights file there is cut off or no safetensors: headers and lengths are read, no tensor is.
     """
+    path = _path(source, param)
+    for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
+        if file.suffix == ".safetensors":
+            _check_header(file)
+    return path
+
+
+def _path(source: str, param: str) -> Path:
     if Path(source).exists():
         return Path(source)
     try:
@@ -28,11 +40,30 @@ def locate(source: str, param: str) -> Path:
         ) from None
 
 
+def _check_header(path: Path) -> None:
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise GraftError(f"{path} is damaged ({error}); {BACK}") from None
+
+
 def load(kind: Any, folder: Path, **options: Any) -> Any:
     """`kind.from_pretrained(folder)` from local files; GraftError naming the folder when it does not fit."""
     logging.disable_progress_bar()  # it would run across the stage's own
     try:
         return kind.from_pretrained(folder, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         complaint = " ".join(str(error).split())[:200]
-        raise GraftError(f"{folder} is no complete {kind.__name__} folder: {complaint}") from None
+        raise GraftError(f"{folder} is no complete {kind.__name__} folder: {complaint}; {BACK}") from None
+
+
+def load_model(kind: Any, folder: Path, unused: tuple[str, ...] = ()) -> Any:
+    """The model of a folder, every weight of it from the safetensors there. GraftError naming the folder and a tensor
+    that it lacks: transformers would give that random values. `unused`: starts of names that may be lacking."""
+    model, info = load(kind, folder, use_safetensors=True, output_loading_info=True)
+    if lacking := sorted(name for name in info["missing_keys"] if not name.startswith(unused)):
+        raise GraftError(
+            f"{folder}: the weights lack {lacking[0]} (and {len(lacking) - 1} other tensors) of {kind.__name__}; {BACK}"
+        )
+    return model.eval()
