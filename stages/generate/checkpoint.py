@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from stages.params import GraftError
+from stages import tensors
+from stages.params import Generate, GraftError
+from stages.tensors import BACK
 
 INDEX = "model_index.json"
 JOINT = "StableDiffusion3Pipeline"  # pixels and text attend jointly: no text of its own can be recorded
@@ -20,7 +20,6 @@ PIPELINES = {  # what this stage can record, and the parts that must have weight
     "StableDiffusionXLPipeline": ("unet", *CLIP, "text_encoder_2"),
     JOINT: ("transformer", *CLIP, "text_encoder_2"),
 }
-BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -80,9 +79,9 @@ def kind(folder: Path) -> str:
 def parts(folder: Path) -> dict[str, tuple[str, str]]:
     """name -> (library, class) of each part that must have weights, as the folder's index has it. GraftError for a
     part that the index does not name, or names without its class."""
-    index = _table(folder / INDEX)
-    found = {}
-    for name in PIPELINES[kind(folder)]:
+    needed = PIPELINES[kind(folder)]
+    index, found = _table(folder / INDEX), {}
+    for name in needed:
         maker = index.get(name)
         if not (isinstance(maker, list) and len(maker) == 2 and maker[0] in ("diffusers", "transformers")):
             raise GraftError(f"{folder / INDEX} names no model of diffusers or transformers as its {name}; {BACK}")
@@ -103,7 +102,29 @@ def check(folder: Path) -> None:
     if not any((folder / "tokenizer" / name).is_file() for name in ("tokenizer.json", "merges.txt")):
         raise GraftError(f"{folder / 'tokenizer'} has neither tokenizer.json nor merges.txt; {BACK}")
     for path in sorted(folder.rglob("*.safetensors")):
-        _check_header(path)
+        tensors.check(path)
+
+
+def check_method(settings: Generate, folder: Path) -> None:
+    """Raise GraftError when this model cannot give the maps that the settings ask for."""
+    joint = kind(folder) == JOINT
+    if joint and (settings.attribution, settings.self_attention) != ("daam", None):
+        raise GraftError(
+            f"params.yaml: generate.model {folder} is a {JOINT}, whose pixels and text attend together; "
+            f"set generate.attribution to daam and generate.self_attention to null"
+        )
+    if settings.branch == "cond":
+        return
+    if settings.attribution != "ovam":
+        raise GraftError(
+            f"params.yaml: generate.branch is {settings.branch}, but {settings.attribution} is defined on the "
+            f"conditional half; set the branch to cond"
+        )
+    if not guided(folder, settings.guidance):
+        raise GraftError(
+            f"params.yaml: generate.branch is {settings.branch}, but without guidance (generate.guidance is 1, or the "
+            f"model has learned its own) there is no unconditional half to record; set the branch to cond"
+        )
 
 
 def guided(folder: Path, guidance: float) -> bool:
@@ -135,11 +156,3 @@ def _table(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise GraftError(f"{path} is damaged, it holds no table; {BACK}")
     return content
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise GraftError(f"{path} is damaged ({error}); {BACK}") from None

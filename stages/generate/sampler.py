@@ -25,6 +25,7 @@ from stages.generate.prompts import Prompt
 from stages.generate.recorder import listening
 from stages.generate.sampling import Sampling, Switches
 from stages.params import Generate, GraftError
+from stages.tensors import BACK
 
 Pipeline = Any  # a diffusers pipeline: it gets its parts at run time, unseen by type checkers
 AS_IT_IS = Switches()
@@ -73,10 +74,7 @@ def _part(folder: Path, maker: tuple[str, str], given: dict[str, Any]) -> Any:
     kind: Any = getattr(importlib.import_module(library), name)
     model, info = kind.from_pretrained(folder, output_loading_info=True, **given)
     if lacking := sorted(info["missing_keys"]):
-        raise GraftError(
-            f"{folder}: the weights lack {lacking[0]} (and {len(lacking) - 1} other tensors) of {name}; "
-            f"{checkpoint.BACK}"
-        )
+        raise GraftError(f"{folder}: the weights lack {len(lacking)} tensors of {name}, such as {lacking[0]}; {BACK}")
     return model
 
 

@@ -7,12 +7,19 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
-from transformers.utils import logging
+from safetensors import SafetensorError
 
+from stages import tensors
 from stages.labels import GraftError
+from stages.params import Refine
+from stages.tensors import BACK
 
-BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
+
+def used(params: Refine) -> dict[str, str]:
+    """param -> source of each model that the method needs; CLIP scores the masks of all."""
+    needed = {"sam": {"model": params.model}, "primaps": {"primaps.encoder": params.primaps.encoder}}
+    segmenter = {"segmenter": params.segmenter} if params.segmenter else {}
+    return {"clip": params.clip, **needed.get(params.method, {}), **segmenter}
 
 
 def locate(source: str, param: str) -> Path:
@@ -22,9 +29,12 @@ def locate(source: str, param: str) -> Path:
     weights file there is cut off or no safetensors: headers and lengths are read, no tensor is.
     """
     path = _path(source, param)
-    for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]:
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if not files:
+        raise GraftError(f"params.yaml {param}: {path} has no *.safetensors file; {BACK}")
+    for file in files:
         if file.suffix == ".safetensors":
-            _check_header(file)
+            tensors.check(file)
     return path
 
 
@@ -40,16 +50,10 @@ def _path(source: str, param: str) -> Path:
         ) from None
 
 
-def _check_header(path: Path) -> None:
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise GraftError(f"{path} is damaged ({error}); {BACK}") from None
-
-
 def load(kind: Any, folder: Path, **options: Any) -> Any:
     """`kind.from_pretrained(folder)` from local files; GraftError naming the folder when it does not fit."""
+    from transformers.utils import logging  # here, for a look at the files needs no transformers
+
     logging.disable_progress_bar()  # it would run across the stage's own
     try:
         return kind.from_pretrained(folder, local_files_only=True, **options)
@@ -64,6 +68,6 @@ def load_model(kind: Any, folder: Path, unused: tuple[str, ...] = ()) -> Any:
     model, info = load(kind, folder, use_safetensors=True, output_loading_info=True)
     if lacking := sorted(name for name in info["missing_keys"] if not name.startswith(unused)):
         raise GraftError(
-            f"{folder}: the weights lack {lacking[0]} (and {len(lacking) - 1} other tensors) of {kind.__name__}; {BACK}"
+            f"{folder}: the weights lack {len(lacking)} tensors of {kind.__name__}, such as {lacking[0]}; {BACK}"
         )
     return model.eval()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -14,7 +16,7 @@ from stages.refine.primaps import Features
 from stages.refine.sam import Sam
 from stages.refine.weights import locate
 
-OPEN = {"sam": Sam, "clip": lambda folder: Clip(folder, ["a bus"])}
+OPEN: dict[str, Callable[[Path], Any]] = {"sam": Sam, "clip": lambda folder: Clip(folder, ["a bus"])}
 
 
 @pytest.fixture(params=["sam", "clip"])
@@ -61,7 +63,7 @@ def test_weights_that_lack_a_tensor_are_refused_not_made_up(
     folder = Path(shutil.copytree(request.getfixturevalue(f"{name}_folder"), tmp_path / name))
     OPEN[name](folder)
     without(folder, start)
-    with pytest.raises(GraftError, match=rf"{name}: the weights lack {start}") as caught:
+    with pytest.raises(GraftError, match=rf"{name}: the weights lack .* such as {start}") as caught:
         OPEN[name](folder)
     assert "\n" not in str(caught.value)
 
