@@ -6,7 +6,7 @@ out       data/scenes/{source,target,val}/: shards of image.png (RGB) and, but f
           ids, 255 = ignore); each row of a labelled split counts the pixels of every class in it
 command   python -m stages.scenes          and, to see which classes they hold or lack: python -m stages.scenes check
 cost      10 s on one core for 1 320 scenes of 64 x 128; a rerun keeps what its key still matches
-expected  source: no pixel of truck, bus, train; val: each of them in a quarter of the images
+expected  source: no pixel of truck, bus, train; val: each of them in about a third of the images
 source    the procedural streets of stages/miniature
 
 Target training images are written without a label: nothing further down the line can look at one by mistake.
