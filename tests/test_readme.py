@@ -13,7 +13,9 @@ from stages.miniature.picturebook import PLACES
 ROOT = Path(__file__).parents[1]
 README, PARAMS = (ROOT / "README.md").read_text(), (ROOT / "params.yaml").read_text()
 REFERENCES = README.partition("## References")[2]
-PUBLISHED = r"published|diffusers' switch|as in crf|as UCG|UCG: |OVAM|DAFormer: |DACS: |HRDA: |MIC: |NCDSS: |UCG makes"
+PUBLISHED = (
+    r"published|diffusers' switch|as in crf|as UCG|LOG.md|UCG: |OVAM|DAFormer: |DACS: |HRDA: |MIC: |NCDSS: |UCG makes"
+)
 
 
 def value_lines() -> list[str]:
