@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.labels import CITYSCAPES
 
-BRIGHT = ((255, 225, 25), (255, 125, 0), (0, 235, 235), (255, 255, 255), (170, 255, 0), (255, 0, 130))
+BRIGHT = ((255, 240, 120), (255, 105, 50), (0, 235, 235), (255, 255, 255), (170, 255, 0), (255, 0, 130))
 
 
 def palette(novel: Sequence[str]) -> NDArray[np.uint8]:
