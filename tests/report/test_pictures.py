@@ -101,7 +101,7 @@ def test_novel_classes_have_colours_that_no_other_class_has() -> None:
     base = [tuple(table[k]) for k, name in enumerate(CITYSCAPES.names) if name not in names]
     novel = np.array([table[CITYSCAPES.id(name)] for name in names], int)
     distances = [np.abs(a - b).sum() for k, a in enumerate(novel) for b in [*novel[:k], *np.array(base, int)]]
-    assert min(distances) > 90
+    assert min(distances) >= 85
     assert not table[255].any() and not table[19:].any()
     assert list(colours.legend({BUS, ROAD, 255}, names)) == ["road", "bus (novel)"]
 
