@@ -139,12 +139,13 @@ def _pixels(path: Path) -> NDArray:
 
 
 def fitted(
-    image: NDArray[np.uint8], label: NDArray[np.uint8] | None, size: tuple[int, int]
+    image: NDArray[np.uint8], label: NDArray[np.uint8] | None, size: tuple[int, int] | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Image and label at `size` (H, W): bilinear with antialiasing, and nearest; unchanged where they have it.
 
-    The shape is stretched, as mmseg's Resize(keep_ratio=False) does for the published UDA settings."""
-    if image.shape[:2] == size:
+    None leaves them as they are. The shape is stretched, as mmseg's Resize(keep_ratio=False) does for the published
+    UDA settings."""
+    if size is None or image.shape[:2] == size:
         return image, label
     height, width = size
     smooth = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)

@@ -69,7 +69,8 @@ LABEL_IDS = {
     20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car", 27: "truck",
     28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle",
 }  # fmt: skip
-# SYNTHIA-RAND-CITYSCAPES: the 16 classes that are compared, and terrain, truck and train, which its images hold too.
+# SYNTHIA-RAND-CITYSCAPES: the 16 classes that are compared. Terrain, truck and train have ids in its list too, but
+# none of its images shows them.
 SYNTHIA = {
     1: "sky", 2: "building", 3: "road", 4: "sidewalk", 5: "fence", 6: "vegetation", 7: "pole", 8: "car",
     9: "traffic sign", 10: "person", 11: "bicycle", 12: "motorcycle", 15: "traffic light", 16: "terrain", 17: "rider",

@@ -73,6 +73,7 @@ class Rules(Section):
     min_predicted_iou: Share | None = None
     min_stability: Share | None = None
     min_agreement: Share | None = None
+    min_map_agreement: Share | None = None
     min_class_score: Share | None = None
     min_class_margin: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
     area_tails: Annotated[float, Field(ge=0.0, lt=0.5)] | None = None
@@ -83,6 +84,7 @@ class Rules(Section):
 
 class Clean(Rules):
     preset: Literal["none", "ucg", "strict"]
+    order: Literal["stability", "predicted_iou", "class_score", "agreement"]
     classes: dict[str, Rules]
 
     @field_validator("classes")
@@ -94,4 +96,4 @@ class Clean(Rules):
     def changes(self, name: str) -> list[dict[str, float | None]]:
         """What is set beside the preset, for all classes and then for this one."""
         own = self.classes.get(name, Rules())
-        return [self.model_dump(exclude={"preset", "classes"}), own.model_dump()]
+        return [self.model_dump(exclude={"preset", "order", "classes"}), own.model_dump()]

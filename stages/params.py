@@ -51,8 +51,16 @@ class Scenes(Section):
     source: Split
     target: Split
     val: Split
-    height: Side
-    width: Side
+    height: Side | None
+    width: Side | None
+
+    @model_validator(mode="after")
+    def sized(self) -> Scenes:
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width are both given, or both null: pictures of a folder as they are")
+        if self.height is None and not all(isinstance(each, Folder) for each in (self.source, self.target, self.val)):
+            raise ValueError("height and width are null, but a scene of the small world has no size of its own")
+        return self
 
     @model_validator(mode="after")
     def labelled(self) -> Scenes:

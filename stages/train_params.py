@@ -5,9 +5,9 @@ What each value means stands beside it in params.yaml, what it is in a published
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from stages.labels import CITYSCAPES, GraftError
 from stages.sections import Count, Positive, Section, Seed, Share, Side
@@ -45,7 +45,7 @@ class Paste(Section):
     place: Literal["ground", "anywhere"]
     flip: Share
     colour: Share
-    edge: Literal["hard", "feather", "poisson"]
+    edge: Literal["hard", "feather", "poisson", "alpha"]
     feather: Positive
     ring: Annotated[int, Field(ge=0)]
     protected: list[str]
@@ -91,9 +91,16 @@ class Masking(Section):
     block: Count
 
 
+def _unlike(given: list[Any], info: ValidationInfo) -> list[Any]:
+    twice = [each for k, each in enumerate(given) if each in given[:k]]
+    if twice:
+        raise ValueError(f"{info.field_name} names {twice[0]} twice")
+    return given
+
+
 class Train(Section):
-    recipes: Annotated[list[Recipe], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    recipes: Annotated[list[Recipe], Field(min_length=1), AfterValidator(_unlike)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_unlike)]
     method: Literal["source_only", "supervised", "dacs", "daformer", "hrda", "mic", "mic_hrda"]
     model: Network
     encoder: str | None

@@ -23,6 +23,12 @@ def test_the_repos_own_params_are_valid() -> None:
     assert read(ROOT / "params.yaml").classes == ["truck", "bus", "train"]
 
 
+def test_every_published_switch_has_its_published_default() -> None:
+    train = read(ROOT / "params.yaml").train
+    assert (train.ema_at, train.teacher_norm) == ("start", "batch")
+    assert (train.quality_per, train.classes_of, train.margin_of) == ("batch", "batch", "crop")
+
+
 def test_every_param_has_a_comment() -> None:
     for line in GOOD.splitlines():
         if line.strip() and not line.lstrip().startswith("#") and not line.rstrip().endswith(":"):

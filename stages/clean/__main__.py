@@ -3,7 +3,7 @@
 in       data/refined/CLASS/scores.csv, params `clean`
 out      data/cleaned/CLASS.csv: uid, kept (0 or 1), reason
          metrics/clean/CLASS.json: samples, kept, and per rule how many it rejects first and alone
-command  python -m stages.clean CLASS
+command  python -m stages.clean CLASS [CLASS ...]
          python -m stages.clean explain [CLASS ...]   what each rule did, with its scores and samples drawn
 cost     about a second for 12 000 samples: a filter over a table
 expect   miniature: between a third and nine tenths of the samples kept
@@ -25,23 +25,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.clean.rules import PRESETS, RULES, Verdicts, active, judge, thresholds
-from stages.clean.table import Table
 from stages.clean.table import read as read_table
 from stages.params import GraftError, Params, command, read
 from stages.samples import Shards, png_array, png_bytes
+from stages.sizes import check_size
 
-EXPLAIN = "explain"
+EXPLAIN, OUT = "explain", "data/explained"
+# What refine gives as a reason, and what to do about it.
+MASKLESS = {"empty_seed": "loosen refine.threshold", "empty_mask": "set another refine.prompt or refine.method"}
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     params = read()
-    if arguments.name != EXPLAIN:
-        clean(arguments.name, limits(params, arguments.name))
-        return
-    for name in arguments.classes or params.classes:
-        explained(name, limits(params, name), Path(arguments.out) / name)
+    first, *others = arguments.classes
+    if first != EXPLAIN and arguments.out is not None:
+        raise GraftError("--out says where explain draws; put explain before the classes, or leave --out away")
+    names = (others or params.classes) if first == EXPLAIN else arguments.classes
+    values = {name: limits(params, name) for name in names}
+    for name in values:
+        if first == EXPLAIN:
+            explained(name, values[name], params.clean.order, Path(arguments.out or OUT) / name)
+        else:
+            clean(name, values[name], params)
 
 
 def limits(params: Params, name: str) -> dict[str, float]:
@@ -55,46 +62,55 @@ def limits(params: Params, name: str) -> dict[str, float]:
     return thresholds(params.clean.preset, *params.clean.changes(name))
 
 
-def clean(name: str, values: dict[str, float]) -> None:
-    verdicts = judge(scores(name, values), values)
-    check_any_kept(verdicts, name)
+def clean(name: str, values: dict[str, float], params: Params) -> None:
+    order = params.clean.order
+    columns = [column for rule in active(values, order) for column in rule.columns]
+    verdicts = judge(read_table(table_of(name), list(dict.fromkeys(columns))), values, order)
+    check_any_kept(verdicts, name, params)
     write(Path("data/cleaned") / f"{name}.csv", keep_list(verdicts))
     write(Path("metrics/clean") / f"{name}.json", metrics(verdicts))
     print(f"clean {name}: kept {verdicts.kept} of {len(verdicts.uids)}")
 
 
-def scores(name: str, values: dict[str, float]) -> Table:
-    """The columns of the class's table that its rules read."""
-    columns = dict.fromkeys(column for rule in active(values) for column in rule.columns)
-    return read_table(Path("data/refined") / name / "scores.csv", list(columns))
+def table_of(name: str) -> Path:
+    return Path("data/refined") / name / "scores.csv"
 
 
-def explained(name: str, values: dict[str, float], out: Path) -> None:
+def explained(name: str, values: dict[str, float], order: str, out: Path) -> None:
     """Print what each rule did to a class, and draw it: scores.png and nearest.png."""
-    from stages.clean.explain import counts, histograms, sheet  # here, for a plain run does not draw
+    from stages.clean.contact import sheet  # here, for a plain run does not draw
+    from stages.clean.explain import counts, histograms
 
-    table, samples = scores(name, values), Shards(Path("data/refined") / name)
+    needed, looked = ([column for rule in rules for column in rule.columns] for rules in (active(values, order), RULES))
+    table = read_table(table_of(name), list(dict.fromkeys(needed)), list(dict.fromkeys(looked)))
+    verdicts, samples = judge(table, values, order), Shards(Path("data/refined") / name)
 
     def see(uid: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         files = samples.read(uid)
-        return png_array(files["image.png"]), png_array(files["mask.png"])
+        image, mask = png_array(files["image.png"]), png_array(files["mask.png"])
+        check_size(samples.folder, uid, image, mask)
+        return image, mask
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "scores.png").write_bytes(histograms(table, values))
-    (out / "nearest.png").write_bytes(png_bytes(sheet(table, values, see)))
-    print(f"clean {name}\n{counts(judge(table, values), values)}\ndrawn: {out}/scores.png, {out}/nearest.png\n")
+    (out / "scores.png").write_bytes(histograms(table, verdicts, values, order))
+    (out / "nearest.png").write_bytes(png_bytes(sheet(table, verdicts, values, see, order)))
+    print(f"clean {name}\n{counts(verdicts, values)}\ndrawn: {out}/scores.png, {out}/nearest.png\n")
 
 
-def check_any_kept(verdicts: Verdicts, name: str) -> None:
+def check_any_kept(verdicts: Verdicts, name: str, params: Params) -> None:
     """Nothing kept would train a baseline under another name: say what took the most, and its param."""
     if verdicts.kept:
         return
     rejected = {code: count for code, count in verdicts.rejected().items() if count}
     if not rejected:
         raise GraftError(f"clean {name}: the table has no sample; run `python -m stages.generate {name}`")
-    loosens = {rule.code: f"clean.{rule.param}" for rule in RULES} | {"empty_seed": "refine.threshold"}
-    worst = max(rejected.keys() & loosens.keys(), key=lambda code: (rejected[code], code), default=None)
-    fix = f"loosen {loosens[worst]}" if worst else "generate other images (section generate)"
+    own = params.clean.classes.get(name)
+    fixes = dict(MASKLESS)
+    for rule in RULES:
+        overridden = own is not None and getattr(own, rule.param) is not None
+        fixes[rule.code] = f"loosen clean.{f'classes.{name}.' if overridden else ''}{rule.param}"
+    worst = max(rejected.keys() & fixes.keys(), key=lambda code: (rejected[code], code), default=None)
+    fix = fixes[worst] if worst else "generate other images (section generate)"
     counts = ", ".join(f"{code} {count}" for code, count in rejected.items())
     raise GraftError(
         f"clean {name}: none of {len(verdicts.uids)} samples is kept ({counts}); in params.yaml {fix} first"
@@ -132,18 +148,18 @@ def parser() -> argparse.ArgumentParser:
         (rule.code, f"clean.{rule.param}", *(str(p.get(rule.param, "-")) for p in PRESETS.values())) for rule in RULES
     ]
     table = "\n".join(
-        f"  {code:12} {param:24}" + "".join(f"{value:>8}" for value in rest) for code, param, *rest in lines
+        f"  {code:12} {param:26}" + "".join(f"{value:>8}" for value in rest) for code, param, *rest in lines
     )
     result = argparse.ArgumentParser(
         prog="python -m stages.clean",
-        description="Decide which refined samples of one class are kept. No pixel is read or moved. "
-        "`explain` instead of a class tells and draws what each rule did, for the classes named after it or for all.",
+        usage="%(prog)s [-h] CLASS [CLASS ...]\n       %(prog)s [-h] explain [CLASS ...] [--out FOLDER]",
+        description="Decide which refined samples of each class named are kept. No pixel is read or moved. "
+        "`explain` before them tells and draws what each rule did; without a class, for all.",
         epilog=f"rules, in this order; the first that fails is the reason; - is off in that preset:\n{table}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("name", metavar="CLASS", help="a class of params.yaml `classes`, such as bus; or explain")
-    result.add_argument("classes", metavar="CLASS", nargs="*", help="after explain: the classes; default: all")
-    result.add_argument("--out", default="data/explained", help="explain: where its pictures go (default: %(default)s)")
+    result.add_argument("classes", metavar="CLASS", nargs="+", help="a class of params.yaml `classes`, such as bus")
+    result.add_argument("--out", metavar="FOLDER", help=f"explain: where its pictures go (default: {OUT})")
     return result
 
 

@@ -1,24 +1,26 @@
-"""What each rule did: counts as text, the scores with their thresholds, and the samples nearest to each threshold."""
+"""What each rule did, in words and as histograms: every score that a rule looks at, with the cuts of those that are on.
+
+contact.py shows the samples nearest to each cut.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from stages.clean.rules import Limit, Verdicts, active
-from stages.clean.table import Table
+from stages.clean.kinds import Limit, Rows, Rule, Side
+from stages.clean.rules import ORDER, Verdicts, active, ordered
+from stages.clean.table import HASH, Table
 
-Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-See = Callable[[str], tuple[Picture, Picture]]  # uid -> image (H, W, 3), mask (H, W) 0 or 255
-
-TILE, LINE, GAP, SHOWN = 96, 18, 4, 5
-INK, GREEN, RED = (40, 40, 40), (0, 120, 60), (180, 30, 30)
+COLUMNS, BINS = 4, 40
+FAR = 0.5  # a cut farther from the scores than this share of their range is told and not drawn
+LEGEND = "first: rejected by this rule in its turn; alone: would be rejected if it were the only rule"
 
 
 def counts(verdicts: Verdicts, values: dict[str, float]) -> str:
@@ -29,77 +31,77 @@ def counts(verdicts: Verdicts, values: dict[str, float]) -> str:
         lines.append(f"{rule.code:12} {f'{rule.param} {values[rule.param]:g}':>26} {first:7d} {alone:7d}")
     came = {code: count for code, count in verdicts.rejected().items() if code not in verdicts.first}
     lines += [f"{reason:12} {'came with it':>26} {count:7d}" for reason, count in came.items()]
-    return "\n".join([*lines, f"kept {verdicts.kept} of {len(verdicts.uids)}"])
+    return "\n".join([*lines, LEGEND, f"kept {verdicts.kept} of {len(verdicts.uids)}"])
 
 
-def histograms(table: Table, values: dict[str, float]) -> bytes:
-    """A PNG: one histogram per limit that is on, the threshold a line, the rejected side shaded."""
-    limits = [rule for rule in active(values) if isinstance(rule, Limit)]
-    columns = 4
-    rows = max(1, -(-len(limits) // columns))
-    figure = Figure(figsize=(3.2 * columns, 2.4 * rows))
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(limits) :]:
-        axis.axis("off")
-    for axis, rule in zip(axes.flat, limits, strict=False):
-        score, threshold = measured(table, rule), values[rule.param]
-        axis.hist(score[np.isfinite(score)], bins=40, color="0.55")
-        low, high = axis.get_xlim()
-        far = max(high, threshold) if rule.reject == "above" else min(low, threshold)
-        axis.axvspan(threshold, far, color="tab:red", alpha=0.15)
-        axis.axvline(threshold, color="tab:red")
-        axis.set_title(f"{rule.code}: {' / '.join(rule.columns[:1])}", fontsize=9)
-    figure.tight_layout()
+def named(columns: Sequence[str]) -> str:
+    """What a rule compares, in words."""
+    if columns == (HASH,):
+        return f"{HASH}, bits from the nearest before"
+    return columns[0] if len(columns) == 1 else f"largest of {', '.join(columns)}"
+
+
+def there(table: Table, rule: Rule) -> bool:
+    """Whether the table was read with what the rule compares."""
+    return all(column in table.scores or column == HASH for column in rule.columns)
+
+
+def judged(table: Table, rule: Rule, verdicts: Verdicts) -> Rows:
+    """(n,) the rows on which a rule is explained: a limit on all that were measured, for it looks at each alone; a rule
+    that compares samples on those that came to it in its turn."""
+    return table.measured if isinstance(rule, Limit) or rule.code not in verdicts.turn else verdicts.turn[rule.code]
+
+
+def histograms(table: Table, verdicts: Verdicts, values: dict[str, float], order: str = ORDER) -> bytes:
+    """The figure as a PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
+    figure(table, verdicts, values, order).savefig(buffer, format="png", dpi=90, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def measured(table: Table, rule: Limit) -> NDArray[np.float64]:
-    """(n,) what the rule compares; NaN for a sample without the score."""
-    score: NDArray[np.float64] = np.max([table.scores[column] for column in rule.columns], axis=0)
-    return score
+def figure(table: Table, verdicts: Verdicts, values: dict[str, float], order: str = ORDER) -> Figure:
+    """One histogram per score that some rule looks at and the table has; each cut of the rules that are on is a line,
+    the rejected side shaded."""
+    panels: dict[tuple[str, ...], list[Rule]] = {}
+    for rule in ordered(order):
+        if there(table, rule):
+            panels.setdefault(rule.columns, []).append(rule)
+    rows = max(1, -(-len(panels) // COLUMNS))
+    drawn = Figure(figsize=(3.2 * COLUMNS, 2.4 * rows))
+    axes = drawn.subplots(rows, COLUMNS, squeeze=False).flat
+    for axis in axes[len(panels) :]:
+        axis.axis("off")
+    for axis, (columns, rules) in zip(axes, panels.items(), strict=False):
+        on = [rule for rule in rules if rule.param in values]
+        score = rules[0].compared(table, judged(table, rules[0], verdicts), values.get(rules[0].param))
+        cuts = [c for rule in on for c in rule.cuts(table, values[rule.param], judged(table, rule, verdicts))]
+        panel(axis, score[np.isfinite(score)], cuts)
+        title = named(columns) + (f" ({', '.join(rule.code for rule in on)})" if on else "")
+        axis.set_title(textwrap.fill(title, 40), fontsize=8)
+    drawn.tight_layout()
+    return drawn
 
 
-def nearest(table: Table, rule: Limit, threshold: float, count: int = SHOWN) -> tuple[list[int], list[int]]:
-    """The rows nearest to a limit's threshold, nearest first: those that this rule keeps, and those it rejects."""
-    score = measured(table, rule)
-    rows = np.flatnonzero(np.isfinite(score) & table.measured)
-    rejected = rule.rejects(table, threshold, table.measured)
-    order = rows[np.argsort(np.abs(score[rows] - threshold), kind="stable")]
-    return order[~rejected[order]][:count].tolist(), order[rejected[order]][:count].tolist()
-
-
-def sheet(table: Table, values: dict[str, float], see: See) -> Picture:
-    """A contact sheet (H, W, 3): per limit a line, on the left the kept samples nearest to it, on the right the
-    rejected ones; each with its score. `see` gives a sample's image and mask."""
-    limits = [rule for rule in active(values) if isinstance(rule, Limit)]
-    lines = [(rule, *nearest(table, rule, values[rule.param])) for rule in limits]
-    size = (2 * SHOWN * (TILE + GAP) + 4 * GAP, max(1, len(lines)) * (TILE + 2 * LINE + GAP))
-    canvas = Image.new("RGB", size, (255, 255, 255))
-    for number, (rule, kept, rejected) in enumerate(lines):
-        top = number * (TILE + 2 * LINE + GAP)
-        _write(
-            canvas, (0, top), f"{rule.code}: {rule.columns[0]} {rule.reject} {values[rule.param]:g} is rejected", INK
-        )
-        score = measured(table, rule)
-        for rows, left, colour in ((kept, 0, GREEN), (rejected, SHOWN * (TILE + GAP) + 4 * GAP, RED)):
-            _tiles(canvas, (left, top + LINE), [(see(table.uids[row]), score[row]) for row in rows], colour)
-    return np.array(canvas)
-
-
-def _tiles(
-    canvas: Image.Image,
-    place: tuple[int, int],
-    seen: Sequence[tuple[tuple[Picture, Picture], float]],
-    colour: Colour,
-) -> None:
-    for column, ((image, mask), score) in enumerate(seen):
-        faded = np.where(mask[..., None] > 0, image, image // 3 + 140).astype(np.uint8)
-        left = place[0] + column * (TILE + GAP)
-        canvas.paste(Image.fromarray(faded).resize((TILE, TILE), Image.Resampling.NEAREST), (left, place[1]))
-        _write(canvas, (left, place[1] + TILE), f"{score:.4g}", colour)
-
-
-def _write(canvas: Image.Image, place: tuple[int, int], text: str, colour: Colour) -> None:
-    ImageDraw.Draw(canvas).text(place, text, fill=colour, font=ImageFont.load_default(12))
+def panel(axis: Axes, score: NDArray[np.float64], cuts: Sequence[tuple[float, Side]]) -> None:
+    """The histogram of some finite scores. The axis keeps to them; a cut far outside is written at its edge."""
+    if not score.size:
+        axis.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axis.transAxes)
+        return
+    axis.hist(score, bins=BINS, color="0.55")
+    span = float(np.ptp(score)) or 1.0
+    low, high = float(score.min()) - FAR * span, float(score.max()) + FAR * span
+    near = [cut for cut, _ in cuts if low <= cut <= high]
+    left, right = axis.get_xlim()
+    left, right = min([left, *(cut - 0.02 * span for cut in near)]), max([right, *(cut + 0.02 * span for cut in near)])
+    for number, (cut, side) in enumerate(cuts):
+        if cut in near:
+            axis.axvline(cut, color="tab:red")
+        else:
+            place, words = (0.98, "right") if cut > high else (0.02, "left")
+            told = f"cut at {cut:g} →" if cut > high else f"← cut at {cut:g}"
+            height = 0.95 - 0.1 * number
+            axis.text(place, height, told, ha=words, va="top", color="tab:red", fontsize=8, transform=axis.transAxes)
+        start, end = (max(cut, left), right) if side == "above" else (left, min(cut, right))
+        if start < end:
+            axis.axvspan(start, end, color="tab:red", alpha=0.15)
+    axis.set_xlim(left, right)

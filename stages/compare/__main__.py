@@ -1,7 +1,7 @@
 """Compare methods, or settings of one method: one training and evaluation per cell and seed, then a table.
 
     python -m stages.compare methods --seeds 0 1 2
-    python -m stages.compare ablation --method dacs --seeds 0 1 2
+    python -m stages.compare ablation --method dacs --seeds 0 1 2 --jobs 2
 
 in      what the stages train and evaluate read: data/scenes, data/cutouts, models/miniature, params.yaml
 out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
@@ -23,44 +23,77 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from stages import params, samples
-from stages.compare.cells import METHODS, Cell, ablation, methods
+from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.labels import GraftError
+from stages.segmenter import find_encoder
+from stages.shards import replacing
 from stages.train.preset import overlay
 
 MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
 LINKED = ("data/scenes", "models/miniature")
+
+Result = dict[str, Any]  # the three means, and "IoU" of each class
+Told = dict[str, dict[str, Result]]  # by the name of the cell and the seed
 
 
 @params.command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
     params.read()
-    cells = methods() if args.what == "methods" else ablation(args.method)
-    name = "methods" if args.what == "methods" else f"ablation-{args.method}"
-    told: dict[str, dict[str, dict[str, float]]] = {}
-    runs = [(cell, seed) for seed in args.seeds for cell in cells]
-    for cell, seed in tqdm(runs, desc="compare", unit="training"):
-        told.setdefault(cell.name, {})[str(seed)] = _run(cell, seed, args.iterations)
-        path = Path(f"metrics/compare/{name}.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(told, indent=2) + "\n")
-    print(table(told))
+    if args.what == "methods":
+        name, cells = "methods", methods()
+    else:
+        per_class = Counter(row["class"] for row in samples.Shards("data/cutouts/grafted").rows)
+        name, cells = f"ablation-{args.method}", ablation(args.method, max(per_class.values(), default=0))
+    print(table(compare(cells, args.seeds, args.iterations, args.jobs, Path(f"metrics/compare/{name}.json"))))
 
 
-def table(told: dict[str, dict[str, dict[str, float]]]) -> str:
+def compare(cells: Sequence[Cell], seeds: Sequence[int], iterations: int | None, jobs: int, path: Path) -> Told:
+    """Run every cell and seed, `jobs` at a time; after each, what is known so far is in `path`, in the cells' order.
+
+    Each trains in processes of its own: their number changes no result. The first failure keeps further ones from
+    starting, and is raised as GraftError when those at work are done.
+    """
+    runs = [(cell, seed) for seed in dict.fromkeys(seeds) for cell in cells]
+    done: dict[tuple[str, int], Result] = {}
+    told: Told = {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = {pool.submit(_run, cell, seed, iterations): (cell.name, seed) for cell, seed in runs}
+        try:
+            for run in tqdm(as_completed(waiting), total=len(waiting), desc="compare", unit="training"):
+                done[waiting[run]] = run.result()
+                told = {}
+                for cell, seed in runs:
+                    if (cell.name, seed) in done:
+                        told.setdefault(cell.name, {})[str(seed)] = done[cell.name, seed]
+                content = json.dumps(told, indent=2).encode() + b"\n"
+                with replacing(path, needed=len(content)) as file:
+                    file.write(content)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return told
+
+
+def table(told: Told) -> str:
     """Markdown: a row per cell, mean and sample standard deviation over its seeds (no deviation of one seed).
 
     A mean over classes of which none is in the truth is a dash.
     """
-    lines = ["| | base | novel | all | seeds |", "|---|---|---|---|---|"]
+    head = "mIoU in %: mean ± sample standard deviation over the seeds"
+    lines = [f"| {head} | base | novel | all | seeds |", "|---|---|---|---|---|"]
     for name, seeds in told.items():
         shown = [_shown([run[mean] for run in seeds.values() if run[mean] is not None]) for mean in MEANS]
         lines.append(f"| {name} | {' | '.join(shown)} | {len(seeds)} |")
@@ -73,14 +106,16 @@ def _shown(values: list[float]) -> str:
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
-def _run(cell: Cell, seed: int, iterations: int | None) -> dict[str, float]:
+def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
     """The three means of one cell and seed: read, if it is finished and nothing changed, else trained."""
     folder = Path("data/compare", re.sub(r"[^a-z0-9.]+", "-", f"{cell.name} {seed}"))
     result = folder / f"metrics/evaluate/{cell.recipe}-{seed}.json"
     settings = _params(cell, iterations)
+    encoder, revision = settings["train"]["encoder"], settings["train"]["encoder_revision"]
     key = samples.key(
         params=settings,
         most=cell.most,
+        encoder=samples.file_hash(find_encoder(encoder, revision)) if encoder else None,
         inputs=[samples.file_hash(path) for path in (Path("data/scenes"), Path("data/cutouts", cell.recipe))],
         code=samples.code_version("stages.train", "stages.evaluate", "stages.segmenter"),
     )
@@ -149,10 +184,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=("methods", "ablation"))
-    parser.add_argument("--method", choices=METHODS, default="dacs", help="whose settings the ablation changes")
+    parser.add_argument("--method", choices=COMPARED, default="dacs", help="whose settings the ablation changes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
     parser.add_argument("--iterations", type=int, help="instead of train.iterations: a shorter, weaker comparison")
-    return parser.parse_args(argv)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, OMP_NUM_THREADS cores each")
+    args = parser.parse_args(argv)
+    if args.jobs < 1:
+        raise GraftError(f"--jobs must be 1 or more (it is {args.jobs})")
+    return args
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stages.train.methods import METHODS, Name
 from stages.train.presets import TRAIN
 
-METHODS = ("source_only", "dacs", "daformer", "mic")
+COMPARED: tuple[Name, ...] = ("source_only", "dacs", "daformer", "mic")
 RECIPES = ("baseline", "grafted")
 
 
@@ -28,22 +29,28 @@ class Cell:
 
 def methods() -> list[Cell]:
     """Each method without and with cutouts."""
-    return [Cell(f"{method}, {recipe}", recipe, {"method": method}) for method in METHODS for recipe in RECIPES]
+    return [Cell(f"{method}, {recipe}", recipe, {"method": method}) for method in COMPARED for recipe in RECIPES]
 
 
-def ablation(method: str) -> list[Cell]:
-    """What pasting does to one method: how often, how many cutouts, which preset, the novel classes' budget."""
+def ablation(method: Name, held: int) -> list[Cell]:
+    """What pasting does to one method: how often, how many cutouts, which preset, the novel classes' budget.
+
+    held: cutouts of the class that has most of them; levels of as many or more would be the first row again.
+    """
     base: dict[str, Any] = {"method": method}
+    # Rare class sampling pastes what it draws a novel class for, whatever the probability: then p would not be p.
+    chance_alone = base | {"rare_classes": {"novel_budget": 0.0}}
+    ours = Cell(f"{method}, ours (p = 0.75, all cutouts)", "grafted", base)
     often = [
-        Cell(f"{method}, p = {p:g}", "grafted", base | {"paste": {"probability": p}})
+        Cell(f"{method}, p = {p:g}", "grafted", chance_alone | {"paste": {"probability": p}})
         for p in (0.0, 0.01, 0.05, 0.1, 0.25)
     ]
-    many = [Cell(f"{method}, {n} cutouts per class", "grafted", base, most=n) for n in (20, 100)]
-    published = Cell(f"{method}, pasted as ucg", "grafted", base | TRAIN["ucg"])
-    as_often = Cell(
+    many = [Cell(f"{method}, {n} cutouts per class", "grafted", base, most=n) for n in (20, 40, 100) if n < held]
+    published = Cell(f"{method}, pasted as ucg", "grafted", chance_alone | TRAIN["ucg"])
+    as_often = Cell(  # with the budget that ours has: it differs from ours in how it pastes alone
         f"{method}, pasted as ucg, as often as ours",
         "grafted",
         base | {"paste": TRAIN["ucg"]["paste"] | {"per": "image", "probability": 0.75, "max_instances": 2}},
     )
     unbudgeted = Cell(f"{method}, no novel budget", "grafted", base | {"rare_classes": {"novel_budget": None}})
-    return [*often, *many, published, as_often, unbudgeted]
+    return [ours, *often, *many, published, as_often, *([unbudgeted] if METHODS[method].rare else [])]

@@ -2,8 +2,8 @@
 
 in       data/cleaned/*.csv and data/refined/* of every class (nothing for baseline),
          params `classes` and `cutouts`
-out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255; doubt.png where refine recorded a ring of it;
-         rows: class, train_id, height, width
+out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255; where refine recorded a ring also doubt.png
+         and alpha.png in the same frame, but for blobs; rows: class, train_id, height, width
 command  python -m stages.cutouts RECIPE
 cost     about 0.01 s per sample at 64 px; a changed threshold makes only the newly kept ones
 expect   as many cutouts as samples kept over all classes; baseline: none.
@@ -19,15 +19,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import stages.cutouts
-from stages.cutouts.crop import cutout, doubtful
+from stages.cutouts.crop import framed
 from stages.cutouts.recipes import RECIPES, labels, recut
 from stages.keeplist import kept_uids
 from stages.labels import CITYSCAPES
 from stages.params import GraftError, command, read
 from stages.samples import Sample, Shards, build, code_version, key, png_array, png_bytes
+from stages.sizes import check_size
 
 PACKAGES = ("numpy", "pillow")
+EDGE = ("doubt", "alpha")
 
 
 @command
@@ -46,22 +51,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         for uid in uids:
             files = refined[kept[uid]].read(uid)
             mask = recut(recipe, uid, png_array(files["mask.png"]) > 0, seed)
-            image, made = png_array(files["image.png"]), {}
-            if image.shape[:2] != mask.shape:
-                raise GraftError(
-                    f"data/refined/{kept[uid]}: the mask of {uid} has the size {mask.shape}, its image "
-                    f"{image.shape[:2]}; delete the folder and run `dvc repro`"
-                )
-            if "doubt.png" in files and recipe == "grafted":  # a control's mask is not the one that was doubted
-                rgba, doubt = doubtful(image, mask, png_array(files["doubt.png"]))
-                made["doubt.png"] = png_bytes(doubt)
-            else:
-                rgba = cutout(image, mask)
+            image = png_array(files["image.png"])
+            check_size(refined[kept[uid]].folder, uid, image, mask)
+            edge = {} if recipe == "blobs" else edge_of(files)  # a blob is not the mask that was doubted
+            for what, picture in edge.items():
+                check_size(refined[kept[uid]].folder, uid, image, picture, what)
+            rgba, beside = framed(image, mask, edge)
             row = {"class": label[uid], "train_id": CITYSCAPES.id(label[uid])}
             row |= {"height": rgba.shape[0], "width": rgba.shape[1]}
-            yield Sample(uid, wanted[uid], row, {"rgba.png": png_bytes(rgba), **made})
+            made = {f"{name}.png": png_bytes(picture) for name, picture in {"rgba": rgba, **beside}.items()}
+            yield Sample(uid, wanted[uid], row, made)
 
     build(Path("data/cutouts") / recipe, wanted, make, title=f"cutouts {recipe}")
+
+
+def edge_of(files: Mapping[str, bytes]) -> dict[str, NDArray[np.uint8]]:
+    """doubt and alpha of a refined sample, where refine recorded them."""
+    return {name: png_array(files[f"{name}.png"]) for name in EDGE if f"{name}.png" in files}
 
 
 def keys(

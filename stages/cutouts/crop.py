@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def cutout(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(h, w, 4) uint8 RGBA, the mask's bounding box: alpha 255 on the mask; alpha and colour 0 elsewhere.
+def framed(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], edge: Mapping[str, NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]:
+    """The RGBA, (h, w, 4) uint8, and beside it the pictures of its edge, (h, w) uint8 each, tight to the mask and to
+    all of them together. The RGBA's alpha is 255 on the mask; alpha and colour are 0 elsewhere.
 
-    image: (H, W, 3) uint8 RGB; mask: (H, W) bool, not empty. Raises ValueError for an empty mask.
+    image: (H, W, 3) uint8 RGB; mask: (H, W) bool, not empty; edge: refine's `doubt` (0 or 255) and `alpha` (0 to 255),
+    (H, W) uint8, both or none. Where `alpha` is above 0 the RGBA keeps the image's colour, for blending. Raises
+    ValueError for an empty mask.
     """
-    return tight(masked(image, mask), mask)
-
-
-def doubtful(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_], doubt: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The RGBA, and doubt (0 or 255) beside it, (h, w) uint8, both tight to mask and doubt together. ValueError as
-    above."""
-    either = mask | (doubt > 0) if mask.any() else mask
-    return tight(masked(image, mask), either), tight(doubt, either)
-
-
-def masked(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    rgba = np.dstack([image, np.full(mask.shape, 255, dtype=np.uint8)])
-    rgba[~mask] = 0
-    return rgba
+    coloured = mask | (edge["alpha"] > 0) if "alpha" in edge else mask
+    rgba = np.dstack([np.where(coloured[..., None], image, np.uint8(0)), np.where(mask, np.uint8(255), np.uint8(0))])
+    frame = np.logical_or.reduce([mask, *(picture > 0 for picture in edge.values())]) if mask.any() else mask
+    return tight(rgba, frame), {name: tight(picture, frame) for name, picture in edge.items()}
 
 
 def tight(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

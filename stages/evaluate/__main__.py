@@ -20,11 +20,11 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmseg.models import BaseSegmentor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -33,7 +33,13 @@ from stages.evaluate.boundary import boundary_areas, boundary_scores
 from stages.evaluate.confusion import Matrix, confusion, scores
 from stages.evaluate.predict import View, predict
 from stages.labels import GraftError
+from stages.segmenter.hrda import HRDA
+from stages.segmenter.networks import STRIDE
+from stages.shards import replacing
 from stages.train_params import Evaluate
+
+if TYPE_CHECKING:  # at run time stages.segmenter imports it first, and keeps it from warning
+    from mmseg.models import BaseSegmentor
 
 
 @params.command
@@ -46,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     val = samples.Shards("data/scenes/val")
     if not val.rows:
         raise GraftError(f"{val.folder} holds no image; run the stage scenes with scenes.val >= 1")
+    _check_detail(model, val, config.evaluate)
 
     keys = _keys(val, weights, config.evaluate)
     view = _view(config.evaluate)
@@ -60,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     matrix, areas = _count(val, samples.Shards(folder), len(names))
     result = {"recipe": recipe, "seed": seed, "classes": names, "novel": config.classes}
     result |= {"confusion": matrix.tolist()} | scores(matrix, names, config.classes, config.evaluate.absent)
-    result |= boundary_scores(areas, matrix, names, config.classes)
+    result |= boundary_scores(areas, matrix, names, config.classes, config.evaluate.absent)
     _write(Path(f"metrics/evaluate/{recipe}-{seed}.json"), result)
 
 
@@ -74,6 +81,21 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
     parser.add_argument("seed", type=int, help="its seed")
     args = parser.parse_args(argv)
     return args.recipe, args.seed
+
+
+def _check_detail(model: BaseSegmentor, val: samples.Shards, evaluate: Evaluate) -> None:
+    """GraftError if an HRDA network would be shown less than the detail that it was trained with."""
+    if not isinstance(model, HRDA):
+        return
+    padding = 2 * STRIDE
+    for row in val.rows:
+        padded = [-(-side // padding) * padding for side in evaluate.size or (row["height"], row["width"])]
+        shown = [min(pair) for pair in zip(padded, evaluate.window or padded, strict=True)]
+        if any(side < detail for side, detail in zip(shown, model.detail, strict=True)):
+            raise GraftError(
+                f"params.yaml: evaluate shows sample {row['uid']} of {val.folder} at {shown[0]} x {shown[1]} pixels, "
+                f"less than this segmenter's detail of {model.detail[0]} x {model.detail[1]}; raise evaluate.size"
+            )
 
 
 def _view(evaluate: Evaluate) -> View:
@@ -127,7 +149,9 @@ def _count(val: samples.Shards, predicted: samples.Shards, num_classes: int) -> 
 
 def _write(path: Path, result: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    content = json.dumps(result, indent=2).encode() + b"\n"
+    with replacing(path, needed=len(content)) as file:
+        file.write(content)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from stages.evaluate.confusion import Matrix, means
+from stages.evaluate.confusion import Absent, Matrix, means
 from stages.labels import IGNORE
 
 Labels = NDArray[np.uint8]
@@ -25,28 +26,54 @@ def boundary_areas(truth: Labels, prediction: Labels, num_classes: int) -> NDArr
     erosion by d = max(1, round(0.02 * diagonal)) pixels takes away; the image's border counts as outline.
     Areas of several images add up before they are divided. Zeros where a class is in neither map.
     """
-    prediction = np.where(truth == IGNORE, np.uint8(IGNORE), prediction)
-    areas = np.zeros((2, num_classes), dtype=np.int64)
-    for class_id in np.union1d(truth, prediction):
-        if class_id < num_classes:
-            ours, theirs = boundary(truth == class_id), boundary(prediction == class_id)
-            areas[:, class_id] = np.count_nonzero(ours & theirs), np.count_nonzero(ours | theirs)
-    return areas
+    ours = boundary(truth)
+    theirs = boundary(prediction | _ignored(truth == IGNORE))
+    both = ours | _ignored(ours != theirs)
+    shared, of_truth, of_prediction = (_pixels(rim)[:num_classes] for rim in (both, ours, theirs))
+    return np.stack([shared, of_truth + of_prediction - shared])
 
 
-def boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) bool -> the pixels of the mask within d of a pixel outside of it, or of the border."""
-    reach = max(1, round(DISTANCE * float(np.hypot(*mask.shape))))
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
-    inside = cv2.erode(mask.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return mask & (inside == 0)
+def boundary(label: Labels) -> Labels:
+    """(H, W) uint8 -> the same, but 255 where no pixel of another class is within d, nor the border."""
+    reach = max(1, round(DISTANCE * float(np.hypot(*label.shape))))
+    side = 2 * reach + 1
+    alike = np.zeros(label.shape, np.bool_)
+    if side <= min(label.shape):
+        alike[reach:-reach, reach:-reach] = _squares(label, side, cv2.max) == _squares(label, side, cv2.min)
+    return label | _ignored(alike)
+
+
+def _squares(label: Labels, side: int, extreme: Callable[..., Any]) -> Labels:
+    """(H, W) -> (H - side + 1, W - side + 1): the extreme of each square. Twice as fast as cv2.dilate at 93 pixels,
+    for each step doubles what is known of."""
+    for turn in (True, False):
+        known = 1
+        while known < side:
+            step = min(known, side - known)
+            parts = (label[:-step], label[step:]) if turn else (label[:, :-step], label[:, step:])
+            label, known = extreme(*parts), known + step
+    return label
+
+
+def _ignored(mask: NDArray[np.bool_]) -> Labels:
+    """255 where the mask is, else 0."""
+    return mask.view(np.uint8) * np.uint8(IGNORE)
+
+
+def _pixels(label: Labels) -> NDArray[np.int64]:
+    """(256,) of each id. By torch, which counts bytes as they are: numpy makes each eight bytes long first."""
+    return torch.bincount(torch.from_numpy(label).view(-1), minlength=256).numpy()
 
 
 def boundary_scores(
-    areas: NDArray[np.int64], matrix: Matrix, names: Sequence[str], novel: Collection[str]
+    areas: NDArray[np.int64],
+    matrix: Matrix,
+    names: Sequence[str],
+    novel: Collection[str],
+    absent: Absent = "skip",
 ) -> dict[str, Any]:
-    """Boundary IoU in percent of each class that occurs in the truth, and the means of confusion.means."""
-    present = {name: k for k, name in enumerate(names) if matrix[k].any()}
-    exact = {name: 100 * float(areas[0, k] / areas[1, k]) for name, k in present.items()}
+    """Boundary IoU in percent of each class that counts by `absent` (see confusion.scores), and its means."""
+    counted = matrix.sum(axis=1) > 0 if absent == "skip" else areas[1] > 0
+    exact = {name: 100 * float(areas[0, k] / areas[1, k]) for k, name in enumerate(names) if counted[k]}
     shown = {name: round(exact[name], 4) if name in exact else None for name in names}
     return {"boundary_IoU": shown} | means(exact, novel, "boundary_IoU")

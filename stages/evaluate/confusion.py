@@ -31,7 +31,8 @@ def confusion(truth: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
     if truth.shape != prediction.shape:
         raise ValueError(f"the label is {tuple(truth.shape)}, the prediction {tuple(prediction.shape)}")
     # All 256 x 256 pairs in one pass: whatever is out of range has a row or a column of its own.
-    pairs = torch.bincount((truth.int() * 256 + prediction).flatten(), minlength=256 * 256).view(256, 256)
+    codes = torch.add(prediction.int(), truth.int(), alpha=256)
+    pairs = torch.bincount(codes.flatten(), minlength=256 * 256).view(256, 256)
     pairs[IGNORE] = 0
     for counts, name in ((pairs.sum(1), "label"), (pairs.sum(0), "prediction")):
         if counts[num_classes:].any():

@@ -17,7 +17,7 @@ class ClassIoU(BaseMetric):
     """Every class's IoU and the means as numbers, where IoUMetric prints a table and returns the means.
 
     novel: names of the novel classes; absent: see confusion.scores. Counts on the device that the maps are
-    on; one matrix per batch is kept, and mmengine gathers them from every rank. A prediction that is no
+    on; one matrix per image is kept, and mmengine gathers them from every rank. A prediction that is no
     class of dataset_meta raises ValueError: IoUMetric drops it in silence.
     """
 

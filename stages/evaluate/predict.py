@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:  # at run time stages.segmenter imports it first, and keeps it from warning
+    from mmseg.models import BaseSegmentor
 
 Size = tuple[int, int]  # height, width
 Logits = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, C, H, W)
@@ -21,8 +24,9 @@ Logits = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, C, H, W)
 class View:
     """How an image is looked at.
 
-    size: brought to this height and width first (None: as it is); window: in windows of this size, every
-    `stride` pixels (None: whole); flip: the mean of the class probabilities of it and its mirror image.
+    size: brought to this height and width first, bilinearly as in training (None: as it is); window: in windows of
+    this size, every `stride` pixels (None: whole); flip: the mean of the class probabilities of it and its mirror
+    image.
     """
 
     size: Size | None = None
@@ -39,7 +43,7 @@ def predict(model: BaseSegmentor, images: Sequence[NDArray[np.uint8]], view: Vie
     with torch.inference_mode():
         pixels = torch.stack([torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) for image in images])
         if view.size and view.size != (height, width):
-            pixels = F.interpolate(pixels.float(), view.size, mode="bilinear", antialias=True)
+            pixels = F.interpolate(pixels.float(), view.size, mode="bilinear", align_corners=False)
         looks = [pixels, pixels.flip(3)] if view.flip else [pixels]
         logits = [_logits(model, look, view) for look in looks]
         if view.flip:

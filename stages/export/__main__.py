@@ -12,10 +12,11 @@ source   formats are their own documentation: see the files of this folder
 from __future__ import annotations
 
 import argparse
-import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from stages.export import coco_instances, hugging_face, mmseg_folders, ucg_folders
@@ -24,6 +25,7 @@ from stages.keeplist import kept_uids
 from stages.labels import CITYSCAPES
 from stages.params import GraftError, command, read
 from stages.samples import Shards, png_array
+from stages.sizes import check_size
 
 FORMATS: dict[str, Format] = {
     "coco": coco_instances.write,
@@ -43,24 +45,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GraftError(f"{folder} is there already; name another folder, or remove it")
     kept = {name: kept_uids(Path(f"data/cleaned/{name}.csv")) for name in arguments.classes or classes}
-    unfinished = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    with tqdm(cutouts(kept), total=sum(map(len, kept.values())), desc="export", unit="cutout") as progress:
-        FORMATS[arguments.format](progress, unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent) as private:
+        unfinished = Path(private) / folder.name  # inside, for the private folder may be read by its owner alone
+        unfinished.mkdir()
+        with tqdm(cutouts(kept), total=sum(map(len, kept.values())), desc="export", unit="cutout") as progress:
+            FORMATS[arguments.format](progress, unfinished)
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
     print(f"{folder}: " + ", ".join(f"{len(uids)} {name}" for name, uids in kept.items()))
 
 
 def cutouts(kept: dict[str, list[str]]) -> Iterator[Cutout]:
-    """One cutout in memory at a time. Raises GraftError for a sample that is missing or damaged."""
+    """One cutout in memory at a time. Raises GraftError for a sample that is missing, damaged, or of two sizes."""
     for name, uids in kept.items():
         refined, prompts = Shards(Path("data/refined") / name), prompts_of(name)
         for uid in uids:
             files = refined.read(uid)
             image, mask = png_array(files["image.png"]), png_array(files["mask.png"]) > 0
-            yield Cutout(uid, name, CITYSCAPES.id(name), image, mask, prompts.get(uid, ""))
+            check_size(refined.folder, uid, image, mask)
+            doubt = png_array(files["doubt.png"]) > 0 if "doubt.png" in files else np.zeros_like(mask)
+            check_size(refined.folder, uid, image, doubt, "doubt")
+            yield Cutout(uid, name, CITYSCAPES.id(name), image, mask, prompts.get(uid, ""), doubt)
 
 
 def prompts_of(name: str) -> dict[str, str]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Cutout:
-    """image: (H, W, 3) uint8 RGB, the full image; mask: (H, W) bool. `prompt` is "" where none is known."""
+    """image: (H, W, 3) uint8 RGB, the full image; mask: (H, W) bool. `prompt` is "" where none is known. doubt: (H, W)
+    bool, the ring in which nobody knows whether it is the object; all False where refine recorded none."""
 
     uid: str
     class_name: str
@@ -21,6 +22,7 @@ class Cutout:
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     prompt: str
+    doubt: NDArray[np.bool_]
 
     @property
     def name(self) -> str:

@@ -50,7 +50,7 @@ def write(cutouts: Iterable[Cutout], folder: Path) -> None:
             name = f"{cutout.uid}.png"
             Image.fromarray(cutout.image).save(folder / "train" / name)
             Image.fromarray(np.where(cutout.mask, np.uint8(255), np.uint8(0))).save(masks / name)
-            row: dict[str, str | int] = {"file_name": name, "mask_file_name": f"masks/{name}"}
+            row: dict[str, str | int] = {"uid": cutout.uid, "file_name": name, "mask_file_name": f"masks/{name}"}
             row |= {"class": cutout.class_name, "train_id": cutout.train_id, "prompt": cutout.prompt}
             metadata.write(json.dumps(row) + "\n")
             counts[cutout.class_name] += 1

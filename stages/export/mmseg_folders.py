@@ -1,7 +1,7 @@
 """mmsegmentation's folders: img_dir/train/<uid>.png, ann_dir/train/<uid>.png of train ids, and meta.json.
 
-What is not the object is 255, ignored: nobody has said what it is. The palette has 256 entries; of a shorter one some
-writers make 15 of 255.
+What is not the object, or in doubt, is 255, ignored: nobody has said what it is. The palette has 256 entries; of a
+shorter one some writers make 15 of 255.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from stages.labels import CITYSCAPES, IGNORE
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
-    """a BaseSegDataset of mmsegmentation: images, palette PNGs of train ids, 255 outside of the object."""
+    """a BaseSegDataset of mmsegmentation: images, palette PNGs of train ids, 255 outside of the object and in doubt."""
     images, labels = folder / "img_dir/train", folder / "ann_dir/train"
     images.mkdir(parents=True)
     labels.mkdir(parents=True)
     for cutout in cutouts:
         Image.fromarray(cutout.image).save(images / f"{cutout.uid}.png")
-        label = np.where(cutout.mask, np.uint8(cutout.train_id), np.uint8(IGNORE))
+        label = np.where(cutout.mask & ~cutout.doubt, np.uint8(cutout.train_id), np.uint8(IGNORE))
         palette_png(label).save(labels / f"{cutout.uid}.png")
     meta = {"classes": CITYSCAPES.names, "palette": CITYSCAPES.palette.tolist(), "ignore_index": IGNORE}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")

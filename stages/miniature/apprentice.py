@@ -44,13 +44,18 @@ def train(
     folder: Path,
     average: float = 0.0,
     every: int = EVERY,
+    device: str = "cpu",
 ) -> list[float]:
     """Minimise `loss(step, numpy rng, torch rng)` over the model's trainable parameters with AdamW.
 
     Warm-up over 2 % of the steps, then a cosine down to 5 % of `lr`; gradients clipped at 1. With `average` > 0 the
     model ends with the exponential moving average of its weights. Resumes from `folder`. Gives the mean loss per
-    `every` steps, at which it also saves. Raises GraftError when the loss is not finite.
+    `every` steps, at which it also saves. On another `device` the model goes there for the training and comes back;
+    `loss` puts what it draws where the model is. Raises GraftError when the loss is not finite.
     """
+    # Once a softmax is sure, gradients fall below 1e-38, and numbers so small cost a CPU twenty times what others do.
+    torch.set_flush_denormal(True)
+    model.to(device)
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
     buffers = dict(model.named_buffers())
     optimiser = torch.optim.AdamW(parameters.values(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
@@ -70,8 +75,7 @@ def train(
         step += 1
         decay = min(average, 1 - 1 / step)
         with torch.no_grad():
-            for name, p in parameters.items():
-                shadow[name].lerp_(p, 1 - decay)
+            torch._foreach_lerp_(list(shadow.values()), list(parameters.values()), 1 - decay)
         recent.append(value.item())
         bar.update()
         if step % every == 0 or step == steps:
@@ -83,6 +87,7 @@ def train(
     with torch.no_grad():
         for name, p in parameters.items():
             p.copy_(shadow[name])
+    model.to("cpu")
     return curve
 
 
@@ -128,7 +133,7 @@ def _resume(
             p.copy_(state[f"weight/{name}"])
             shadow[name].copy_(state[f"shadow/{name}"])
             if f"m/{name}" in state:
-                moments = {"exp_avg": state[f"m/{name}"].clone(), "exp_avg_sq": state[f"v/{name}"].clone()}
+                moments = {k: state[f"{m}/{name}"].to(p.device) for m, k in (("m", "exp_avg"), ("v", "exp_avg_sq"))}
                 optimiser.state[p] = {"step": torch.tensor(float(step)), **moments}
         for name, value in buffers.items():
             value.copy_(state[f"buffer/{name}"])

@@ -2,7 +2,7 @@
 
 in       data/generated/CLASS (image, attribution map), params `refine`, the models that it names
 out      data/refined/CLASS: image.png, mask.png, seed.png, attribution.png per sample, doubt.png and alpha.png where
-         a ring of doubt is asked for, and scores.csv
+         a ring of doubt is asked for or the method has doubts of its own, and scores.csv
 command  python -m stages.refine CLASS
 cost     miniature: about 0.2 s per sample on one CPU core; SAM ViT-H needs a GPU
 expect   a mask for nearly every sample: `reason` is empty but for rejected images and empty seeds
@@ -42,6 +42,7 @@ from stages.samples import (
     png_array,
     png_bytes,
 )
+from stages.sizes import check_size
 
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty
@@ -120,17 +121,14 @@ def blocks(uids: Iterable[str], batch: int) -> Iterator[dict[int, str]]:
 
 
 def raw(uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
-    """What generate left of one sample. GraftError when its map is not of its image's size."""
+    """What generate left of one sample. GraftError when its map or its mask is not of its image's size."""
     image = png_array(files["image.png"])
     if "mask.png" in files:
         mask = png_array(files["mask.png"]) > 0
+        check_size("data/generated", uid, image, mask)
         return Raw(image, mask.astype(np.float32), rejected, mask=mask)
     attribution = npy_array(files["attribution.npy"])
-    if image.shape[:2] != attribution.shape:
-        raise GraftError(
-            f"data/generated: the map of {uid} has the size {attribution.shape}, its image {image.shape[:2]}; "
-            "delete the folder and run `dvc repro`"
-        )
+    check_size("data/generated", uid, image, attribution, "map")
     names = ("self_attention.npy", "cross_attention.npy")
     return Raw(image, attribution, rejected, *(npy_array(files[name]) if name in files else None for name in names))
 

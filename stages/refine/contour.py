@@ -1,4 +1,4 @@
-"""The largest outer contour of a mask, and the three published statistics of its raggedness.
+"""The largest outer contour of a mask, the three published statistics of its raggedness, and one that is free of scale.
 
 UCG's cleaner, to the bit: OpenCV's external contours, simplified along straight runs, so that the vertices
 are the pixels where the boundary changes its direction.
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Contour = NDArray[np.int32]
+
+CANONICAL = 64  # the longer side, in pixels, at which `turning` looks at every mask
 
 
 def largest_contour(mask: Mask) -> Contour:
@@ -55,10 +57,28 @@ def energy(contour: Contour) -> float:
     return float(np.abs(np.diff(angles)).sum())
 
 
-def turning(contour: Contour) -> float:
-    """The energy per vertex, in [0, π]: the same for a shape at any size and with any number of like teeth, where the
-    energy itself grows with the size of the image. 0.0 below three vertices."""
+def turning(mask: Mask) -> float:
+    """The energy per vertex of the mask's largest contour, in [0, π], at one size for all: the bounding box of its
+    foreground, resized to a longer side of CANONICAL pixels.
+
+    The energy itself grows with the pixels along the outline, and per vertex of the original mask it falls with them,
+    for a larger picture has more vertices on what is nearly straight. 0.0 below three vertices and for an empty mask.
+    """
+    contour = largest_contour(canonical(mask))
     return energy(contour) / len(contour) if len(contour) >= 3 else 0.0
+
+
+def canonical(mask: Mask) -> Mask:
+    """The bounding box of the foreground, its longer side brought to CANONICAL pixels, with a margin of one pixel of
+    background; an empty mask comes back as it is."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return mask
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
+    scale = CANONICAL / max(box.shape)
+    height, width = (max(1, round(scale * side)) for side in box.shape)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.pad(cv2.resize(box, (width, height), interpolation=way) >= 0.5, 1)
 
 
 def circularity(mask: Mask, contour: Contour) -> float:

@@ -57,27 +57,38 @@ def touched(mask: NDArray[np.bool_], by: NDArray[np.bool_]) -> NDArray[np.bool_]
 
 
 class Features:
-    """A frozen vision transformer (CLIP, DINO, DINOv2, ...) whose last patch tokens are the features."""
+    """A frozen encoder: the last patch tokens of a vision transformer (CLIP, DINO, DINOv2, ...), or the last map of a
+    network that has one (ResNet, ConvNeXt, ...)."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         model = load_model(AutoModel, folder, unused=POOLER)
         self.model = getattr(model, "vision_model", model).to(device)
         self.processor = load(AutoImageProcessor, folder)
-        self.device = device
+        self.device, self.folder = device, folder
         config = getattr(self.model.config, "vision_config", self.model.config)
-        if not hasattr(config, "patch_size"):
-            raise GraftError(
-                f"{folder} is no vision transformer; params.yaml refine.primaps.encoder needs patch tokens"
-            )
-        self.patch = config.patch_size
+        self.patch: int | None = getattr(config, "patch_size", None)
 
     @torch.inference_mode()
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(H, W, 3) uint8 RGB -> (C, h, w) float32: the image as a square, its patch tokens without class token."""
-        side = self.processor.crop_size if getattr(self.processor, "do_center_crop", False) else self.processor.size
-        height, width = side["height"], side["width"]
+        """(H, W, 3) uint8 RGB -> (C, h, w) float32: the image as a square, its map or its patch tokens without class
+        token. GraftError for an encoder that gives neither."""
+        height, width = self._size()
         square = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
         pixels = self.processor(images=square, return_tensors="pt", do_resize=False)["pixel_values"]
-        tokens = self.model(pixel_values=pixels.to(self.device)).last_hidden_state[0]
-        h, w = height // self.patch, width // self.patch
-        return tokens[-h * w :].T.reshape(-1, h, w).float().cpu().numpy()
+        found = self.model(pixel_values=pixels.to(self.device)).last_hidden_state[0].float().cpu().numpy()
+        if found.ndim == 3:
+            return found
+        h, w = (height // self.patch, width // self.patch) if self.patch else (0, 0)
+        if not 0 < h * w <= len(found):
+            raise GraftError(
+                f"{self.folder} gives neither a map of features nor a token per patch; "
+                "params.yaml refine.primaps.encoder needs one of them"
+            )
+        return found[-h * w :].T.reshape(-1, h, w)
+
+    def _size(self) -> tuple[int, int]:
+        """(height, width) of what the encoder is fed."""
+        side = self.processor.crop_size if getattr(self.processor, "do_center_crop", False) else self.processor.size
+        if "height" in side:
+            return side["height"], side["width"]
+        return side["shortest_edge"], side["shortest_edge"]

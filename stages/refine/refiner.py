@@ -101,7 +101,9 @@ class Refiner:
         measured: dict[str, Score | str] = {}
         measured |= confidence(found) | scores.shape(mask) | scores.attribution(mask, normalised)
         measured["agreement"] = scores.agreement(mask, seed)
-        measured["map_agreement"] = scores.agreement(mask, normalised > self.threshold)
+        pointed = normalised > self.threshold
+        measured["map_agreement"] = scores.agreement(mask, pointed)
+        measured["seed_map_agreement"] = scores.agreement(seed, pointed)
         measured |= self.clip.class_scores(drawn.image, mask)
         measured["phash"] = phash(isolate(drawn.image, mask))
         if self.certainty is not None:
@@ -109,8 +111,9 @@ class Refiner:
         return Refined(mask, seed, normalised, scores=measured, edge=self._edge(drawn, found))
 
     def _edge(self, drawn: Drawn, found: Found) -> Edge | None:
-        """The seed, and the candidates that were not taken, are the other opinions."""
-        if not self.ring:
+        """The seed, and the candidates that were not taken, are the other opinions. A method's own doubt needs no
+        ring."""
+        if not (self.ring or found.doubt.any()):
             return None
         others = () if found.candidates is None else np.delete(found.candidates.masks, found.taken, axis=0)
         opinions = [drawn.seed, *others]

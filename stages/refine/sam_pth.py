@@ -21,6 +21,12 @@ from stages.labels import GraftError
 from stages.refine.candidates import Candidates, Encoded, Image
 from stages.refine.prompts import Prompt
 
+# What torch raises for bytes that are no checkpoint, or one of more than weights.
+UNREADABLE = (
+    OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError,
+)  # fmt: skip
+# What weights of other names, ranks or sizes make the constructors below raise.
+NO_SAM = (KeyError, IndexError, RuntimeError, ZeroDivisionError, ValueError, TypeError, AssertionError)
 DECODER_HEADS = 8  # of every published size; no weight's shape tells
 PIXEL_MEAN, PIXEL_STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # the published ones: ImageNet's
 
@@ -72,9 +78,10 @@ def weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by name. GraftError if the file holds anything else."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+    except UNREADABLE:
         found = None
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    tensors = isinstance(found, dict) and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in found.items())
+    if not tensors:
         raise GraftError(
             f"{path} is no checkpoint of weights alone; params.yaml refine.model takes SAM's own .pth files"
         )
@@ -86,7 +93,7 @@ def build(state: Mapping[str, Tensor], path: Path) -> SegmentAnything:
     try:
         model = SegmentAnything(_encoder(state), _prompts(state), _decoder(state), PIXEL_MEAN, PIXEL_STD)
         model.load_state_dict(state)
-    except (KeyError, IndexError, RuntimeError, ZeroDivisionError) as error:
+    except NO_SAM as error:
         complaint = " ".join(str(error).split())[:120]
         raise GraftError(
             f"{path} holds no weights of a SAM ({complaint}); fetch sam_vit_b, sam_vit_l or sam_vit_h"

@@ -25,7 +25,7 @@ def shape(mask: Mask) -> dict[str, Score]:
         "lower_half": lower_half(mask),
         "smoothness": smoothness(mask, contour),
         "energy": energy(contour),
-        "turning": turning(contour),
+        "turning": turning(mask),
         "circularity": circularity(mask, contour),
         **parts(mask),
         **border(mask),

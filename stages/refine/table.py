@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 COLUMNS = (
-    "uid", "reason", "candidate", "predicted_iou", "stability", "agreement", "map_agreement",
+    "uid", "reason", "candidate", "predicted_iou", "stability", "agreement", "map_agreement", "seed_map_agreement",
     "area", "lower_half", "smoothness", "energy", "turning", "circularity", "components", "largest_share",
     "border_top", "border_bottom", "border_left", "border_right", "holes",
     "inside_attribution", "outside_attribution", "class_score", "class_margin", "entropy", "phash",

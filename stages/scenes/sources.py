@@ -20,10 +20,10 @@ from stages.miniature.streets import Domain, street
 from stages.params import Folder, Scenes
 from stages.samples import code_version, key
 
-Split = Literal["source", "target", "val"]
-SPLITS: tuple[Split, ...] = ("source", "target", "val")
-DOMAIN: dict[Split, Domain] = {"source": "source", "target": "target", "val": "target"}
-FIRST: dict[Split, int] = {"source": 0, "target": 0, "val": 1_000_000}  # val renders other streets than target
+Split = Literal["source", "target", "val", "oracle"]  # oracle: the target's images once more, with their labels
+SPLITS: tuple[Split, ...] = ("source", "target", "val")  # what every run of the stage writes
+DOMAIN: dict[Split, Domain] = {"source": "source", "target": "target", "val": "target", "oracle": "target"}
+FIRST: dict[Split, int] = {"source": 0, "target": 0, "val": 1_000_000, "oracle": 0}  # val: other streets than target
 RENDERER = ("stages.miniature.streets", "stages.miniature.canvas", "stages.miniature.objects", "stages.miniature.pen")
 READER = ("stages.folders", "stages.idmaps")
 
@@ -41,11 +41,15 @@ class Source(Protocol):
 
 
 def source(split: Split, scenes: Scenes) -> Source:
-    """The source of a split. Raises GraftError when its folder is not whole (see folders.pairs)."""
-    given = {"source": scenes.source, "target": scenes.target, "val": scenes.val}[split]
-    size = (scenes.height, scenes.width)
+    """The source of a split. Raises GraftError when its folder is not whole (see folders.pairs), and for the oracle
+    when scenes.target names no labels."""
+    given = {"source": scenes.source, "target": scenes.target, "val": scenes.val, "oracle": scenes.target}[split]
+    size = (scenes.height, scenes.width) if scenes.height and scenes.width else None
     if not isinstance(given, Folder):
+        assert size is not None
         return Rendered(split, given, scenes.seed, size)
+    if split == "oracle" and given.labels is None:
+        raise GraftError("params.yaml: scenes.target has no labels; give it labels and ids, or train another method")
     ids = idmap(given.ids or "train_ids", f"params.yaml scenes.{split}.ids")
     try:
         found = pairs(Path(given.images), Path(given.labels) if given.labels else None, ids)
@@ -83,10 +87,10 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Filed:
-    """Scenes of a folder, brought to one size; a uid is the split and the file's name."""
+    """Scenes of a folder, brought to one size or (None) as they are; a uid is the split and the file's name."""
 
     ids: IdMap
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     found: Mapping[str, Pair]
 
     @property

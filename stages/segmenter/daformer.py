@@ -23,13 +23,19 @@ class DAFormerHead(BaseDecodeHead):
     and all are concatenated: the separable 3 x 3 convolutions of four dilations then see every level at once.
     No image pooling. A convolution to `channels`, dropout, the classifier. (mmsegmentation's SegformerHead
     embeds through batch norm and ReLU: it is another network.)
+
+    light: without those dilations, the levels fused by a 1 x 1 convolution alone, as in HRDA's scale attention.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, light: bool = False, **kwargs: Any) -> None:
         super().__init__(input_transform="multiple_select", act_cfg={"type": "ReLU"}, **kwargs)
         width = self.channels
         self.embed = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in self.in_channels)
         layers = {"norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
+        if light:
+            self.context = None
+            self.fuse = ConvModule(width * len(self.in_channels), width, 1, **layers)
+            return
         self.context = DepthwiseSeparableASPPModule(
             dilations=DILATIONS, in_channels=width * len(self.in_channels), channels=width, conv_cfg=None, **layers
         )
@@ -40,4 +46,6 @@ class DAFormerHead(BaseDecodeHead):
         size = levels[0].shape[2:]
         embedded = [embed(level) for embed, level in zip(self.embed, levels, strict=True)]
         stacked = torch.cat([resize(x, size, mode="bilinear", align_corners=False) for x in embedded], dim=1)
-        return self.cls_seg(self.fuse(torch.cat(self.context(stacked), dim=1)))
+        if self.context is not None:
+            stacked = torch.cat(self.context(stacked), dim=1)
+        return self.cls_seg(self.fuse(stacked))

@@ -107,6 +107,6 @@ def _transformer(head: str, size: str, num_classes: int) -> dict[str, Any]:
 
 
 def _attention_head(decode_head: dict[str, Any], num_classes: int) -> dict[str, Any]:
-    """HRDA's scale attention: one output per class, from a head lighter than the decode head."""
-    light = decode_head if decode_head["type"] == "FCNHead" else decode_head | {"type": "SegformerHead"}
-    return light | {"num_classes": num_classes, "align_corners": False}
+    """HRDA's scale attention: one output per class, on a transformer from DAFormer's head without its dilations."""
+    head = decode_head if decode_head["type"] == "FCNHead" else decode_head | {"type": DAFormerHead, "light": True}
+    return head | {"num_classes": num_classes, "align_corners": False}

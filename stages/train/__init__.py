@@ -1,1 +1,1 @@
-"""Unsupervised domain adaptation with pasted cutouts: DACS on mmsegmentation."""
+"""Unsupervised domain adaptation with pasted cutouts: DACS, DAFormer, HRDA and MIC on mmsegmentation."""

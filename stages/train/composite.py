@@ -1,6 +1,7 @@
 """One cutout on top of a labelled scene: the compositing of the training transform and of materialised sets alike.
 
-A cutout is (h, w, 4) uint8 RGBA, or (h, w, 5): its fifth channel is 255 where the mask is in doubt, else 0. Opaque is
+A cutout is (h, w, 4) uint8 RGBA, or (h, w, 5): its fifth channel is 255 where the mask is in doubt, else 0; or
+(h, w, 6): its sixth is the soft opacity of its edge, 0 to 255, and it has colour wherever that is above 0. Opaque is
 alpha >= 128.
 """
 
@@ -24,12 +25,13 @@ class Edge:
     """How a cutout meets the scene.
 
     blend    hard: its opaque pixels replace the scene's. feather: its opacity, blurred, mixes the two, from the
-             outline inwards. poisson: its gradients are kept, its colours fade into the scene's.
+             outline inwards. poisson: its gradients are kept, its colours fade into the scene's. alpha: its soft
+             opacity mixes the two, on both sides of the outline; one without it is pasted hard.
     feather  sigma of that blur, pixels
     ring     pixels on either side of the outline that are labelled 255
     """
 
-    blend: Literal["hard", "feather", "poisson"] = "hard"
+    blend: Literal["hard", "feather", "poisson", "alpha"] = "hard"
     feather: float = 1.0
     ring: int = 0
 
@@ -67,8 +69,10 @@ def paste(
     if edge.blend == "poisson":
         _poisson(image, visible, opaque, top, left, free)
     elif edge.blend == "feather":
-        opacity = (_feathered(visible[..., 3], edge.feather) * free)[..., None]
-        pixels[:] = np.rint(opacity * visible[..., :3] + (1 - opacity) * pixels)
+        whole = _feathered(cutout[..., 3], edge.feather)  # of the whole: the image's border is no outline
+        _mix(pixels, visible, whole[top - row : bottom - row, left - col : right - col] * free)
+    elif edge.blend == "alpha" and visible.shape[2] > 5:
+        _mix(pixels, visible, visible[..., 5].astype(np.float32) / 255 * free)
     else:
         cv2.copyTo(np.ascontiguousarray(visible[..., :3]), painted.view(np.uint8), pixels)
     ids[painted] = class_id
@@ -76,6 +80,21 @@ def paste(
         _ring(label, opaque, top, left, edge.ring, protected)
     if visible.shape[2] > 4:
         ids[(visible[..., 4] >= 128) & free] = IGNORE
+
+
+def plain(cutout: Pixels) -> Pixels:
+    """The cutout without a soft edge: (h, w, 6) -> (h, w, 5) with no colour beyond its outline; others as they are."""
+    if cutout.shape[2] < 6:
+        return cutout
+    hard = cutout[..., :5].copy()
+    hard[hard[..., 3] == 0, :3] = 0
+    return hard
+
+
+def _mix(pixels: Pixels, visible: Pixels, opacity: NDArray[np.floating]) -> None:
+    """Lay the cutout over the scene's pixels, in place. opacity: (h, w) in 0..1."""
+    opacity = opacity[..., None]
+    pixels[:] = np.rint(opacity * visible[..., :3] + (1 - opacity) * pixels)
 
 
 def _feathered(alpha: Pixels, sigma: float) -> NDArray[np.float32]:
@@ -86,18 +105,25 @@ def _feathered(alpha: Pixels, sigma: float) -> NDArray[np.float32]:
 
 
 def _poisson(image: Pixels, visible: Pixels, opaque: NDArray[np.bool_], top: int, left: int, free: NDArray) -> None:
-    """Perez et al. 2003. Worked out on the cutout's place and two pixels around it, mirrored at the image's border."""
-    if not opaque.any():
+    """Perez et al. 2003. Worked out on the cutout's place and two pixels around it, mirrored at the image's border.
+
+    OpenCV's solution lives on the mask without its outermost pixels: where nothing is left of it, the cutout is
+    pasted hard.
+    """
+    mask = np.pad(opaque.view(np.uint8), 2) * np.uint8(255)
+    place = image[top : top + opaque.shape[0], left : left + opaque.shape[1]]
+    painted = (opaque & free).view(np.uint8)
+    if not cv2.erode(mask, np.ones((3, 3), np.uint8)).any():
+        cv2.copyTo(np.ascontiguousarray(visible[..., :3]), painted, place)
         return
     height, width = opaque.shape
     wide = cv2.copyMakeBorder(image, 2, 2, 2, 2, cv2.BORDER_REFLECT)
     scene = np.ascontiguousarray(wide[top : top + height + 4, left : left + width + 4])
-    source, mask = np.zeros_like(scene), np.zeros(scene.shape[:2], np.uint8)
+    source = np.zeros_like(scene)
     source[2:-2, 2:-2] = visible[..., :3]
-    mask[2:-2, 2:-2] = 255 * opaque
     x, y, across, down = cv2.boundingRect(mask)
     cloned = cv2.seamlessClone(source, scene, mask, (x + across // 2, y + down // 2), cv2.NORMAL_CLONE)
-    cv2.copyTo(cloned[2:-2, 2:-2], (opaque & free).view(np.uint8), image[top : top + height, left : left + width])
+    cv2.copyTo(cloned[2:-2, 2:-2], painted, place)
 
 
 def _ring(
@@ -115,21 +141,25 @@ def _ring(
 
 
 def resize(cutout: Pixels, height: int, width: int) -> Pixels:
-    """(h, w, 4 or 5) -> (height, width, 4 or 5), alpha and doubt 0 or 255. Colours are weighted by alpha: nothing
-    bleeds in."""
+    """(h, w, 4 to 6) -> (height, width, as many), alpha and doubt 0 or 255, a soft edge 0 to 255. Colours are weighted
+    by alpha, or by where a soft edge is above 0: nothing bleeds in."""
     if cutout.shape[:2] == (height, width):
         return cutout
     # One plane at a time: numpy and OpenCV are several times as fast on contiguous planes as on channels.
     planes = [plane.astype(np.float32) for plane in cv2.split(np.ascontiguousarray(cutout))]
     flags = [plane / np.float32(255) for plane in planes[3:]]
-    weighted = cv2.merge([*(plane * flags[0] for plane in planes[:3]), *flags])
-    shrinks = height < cutout.shape[0]
-    weighted = cv2.resize(weighted, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    resized = cv2.split(weighted)
-    alpha = np.maximum(resized[3], np.float32(1e-6))
-    colours = [np.rint(plane / alpha).clip(0, 255) for plane in resized[:3]]
-    whole = [np.where(plane >= 0.5, np.float32(255), np.float32(0)) for plane in resized[3:]]
-    return cv2.merge([plane.astype(np.uint8) for plane in (*colours, *whole)]).astype(np.uint8, copy=False)
+    soft = len(planes) > 5
+    known = [np.maximum(flags[0], planes[5] > 0)] if soft else flags[:1]
+    weighted = [*(plane * known[0] for plane in planes[:3]), *flags, *(known if soft else [])]
+    way = cv2.INTER_AREA if height < cutout.shape[0] else cv2.INTER_LINEAR
+    # Four planes at a time: OpenCV averages over areas in no more.
+    parts = [cv2.merge(weighted[k : k + 4]) for k in range(0, len(weighted), 4)]
+    resized = [plane for part in parts for plane in cv2.split(cv2.resize(part, (width, height), interpolation=way))]
+    weight = np.maximum(resized[6 if soft else 3], np.float32(1e-6))
+    colours = [np.rint(plane / weight).clip(0, 255) for plane in resized[:3]]
+    whole = [np.where(plane >= 0.5, np.float32(255), np.float32(0)) for plane in resized[3:5]]
+    edge = [np.rint(255 * resized[5])] if soft else []
+    return cv2.merge([plane.astype(np.uint8) for plane in (*colours, *whole, *edge)]).astype(np.uint8, copy=False)
 
 
 def match_colours(cutout: Pixels, scene: Pixels, strength: float) -> Pixels:

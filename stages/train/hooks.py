@@ -38,7 +38,8 @@ def ema_update(teacher: Iterable[nn.Parameter], student: Iterable[nn.Parameter],
 
 @HOOKS.register_module()
 class MeanTeacher(Hook):
-    """Update the teacher (Tarvainen and Valpola 2017): parameters, not buffers.
+    """Update the teacher (Tarvainen and Valpola 2017): its parameters by the average; its buffers are the student's
+    if its batch norm goes by running statistics, else they are not looked at.
 
     at: the start of each iteration, as published, or its end, after the optimiser's step. At the start of the first
     it becomes a copy of the student; a teacher that is updated at the end is one already. On every rank alike: the
@@ -61,6 +62,9 @@ class MeanTeacher(Hook):
     def _update(self, runner: Runner, decay: float) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         ema_update(model.teacher.parameters(), model.student.parameters(), decay)
+        if model.options.teacher_norm == "running":
+            for buffer, students in zip(model.teacher.buffers(), model.student.buffers(), strict=True):
+                buffer.copy_(students)
 
 
 @HOOKS.register_module()

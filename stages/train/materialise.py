@@ -24,6 +24,7 @@ from stages.labels import GraftError
 from stages.samples import Shards, png_array, png_bytes
 from stages.train import setup
 from stages.train.dataset import read_label
+from stages.train.paste import read_bank
 from stages.train.rare import count
 
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     source, bank = Shards("data/scenes/source"), Shards(f"data/cutouts/{args.recipe}")
     if not source.rows:
         raise GraftError(f"{source.folder} holds no image; run the stage scenes with scenes.source >= 1")
-    paste = setup.pasting(train.paste, setup.cutouts(bank))
+    paste = setup.pasting(train.paste, read_bank(bank))
     images, labels = args.folder / "images", args.folder / "labels"
     if args.folder.exists() and any(args.folder.iterdir()):
         raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")

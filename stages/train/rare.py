@@ -17,13 +17,16 @@ Counts = Mapping[int, float]  # train id -> pixels
 def class_pixels(shards: Shards) -> list[dict[int, int]]:
     """Of each image of a labelled set, in the order of its rows, how many pixels each class has; 255 is none.
 
-    Taken from the index, where the stage scenes puts it; counted where it does not.
+    Taken from the index, where the stage scenes puts it; counted where it does not. GraftError without a label.
     """
     return [_counts(row.get("pixels") or _count(shards, row["uid"])) for row in tqdm(shards.rows, delay=2, leave=False)]
 
 
 def _count(shards: Shards, uid: str) -> Counts:
-    return count(png_array(shards.read(uid)["label.png"]))
+    files = shards.read(uid)
+    if "label.png" not in files:
+        raise GraftError(f"{shards.folder}: sample {uid} has no label.png; label it, or take it out")
+    return count(png_array(files["label.png"]))
 
 
 def count(label: np.ndarray) -> dict[int, int]:
@@ -69,7 +72,7 @@ class RareClasses:
 
     counts: pixels of each class per image of the set; added: what pasting adds to an image, in the mean. A novel
     class, of the bank, may be pasted into any image, so each has it. Raises GraftError for a base class that no image
-    has enough of.
+    has enough of, and for a set in which no pixel has a class.
     """
 
     def __init__(
@@ -85,6 +88,8 @@ class RareClasses:
         for image in counts:
             for c, n in image.items():
                 total[c] = total.get(c, 0) + n
+        if not any(total.values()):
+            raise GraftError("every pixel of the source's labels is 255: no class; correct the id map of scenes.source")
         probabilities = class_probabilities(total, temperature, novel, budget)
         self.classes, self.probabilities = zip(*sorted(probabilities.items()), strict=True)
         self.images = {c: np.array(list(_having(counts, c, min_pixels, novel))) for c in self.classes}

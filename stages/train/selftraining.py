@@ -54,7 +54,7 @@ class SelfTraining(BaseSegmentor):
         """The teacher never drops anything out; its batch norm goes by the batch at hand, or by `teacher_norm`.
 
         The student's running statistics describe source and mixed images, but the teacher labels target
-        images: their own statistics fit them. So its buffers are neither averaged nor used.
+        images: their own statistics fit them. Told to go by running ones, it has the student's.
         """
         super().train(mode)
         if self.teacher is not None:

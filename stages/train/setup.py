@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -13,17 +14,27 @@ from stages.labels import CITYSCAPES, GraftError
 from stages.samples import Shards, png_array
 from stages.train.composite import Edge
 from stages.train.dataset import SourceTarget, read_label
-from stages.train.methods import METHODS, Options
-from stages.train.paste import Cutouts, PasteCutouts
+from stages.train.methods import METHODS, Name, Options
+from stages.train.paste import PasteCutouts
 from stages.train.place import Scale
 from stages.train.rare import RareClasses, class_pixels, count
 from stages.train.transforms import Crop, Flip, ResizeTo
 from stages.train_params import Paste, Size, Train
 
 FLIP = 0.5
+UPSCALED = 4  # times that an image may be enlarged: beyond, a published full size was set for small scenes
 LOOKED_AT = 500  # images that tell what pasting adds to the class statistics
 
 Bank = Mapping[int, Sequence[np.ndarray]]
+
+
+def labelled(method: Name) -> Shards:
+    """The labelled set of a method. GraftError when it is not there."""
+    if method != "supervised":
+        return Shards("data/scenes/source")
+    if not Path("data/scenes/oracle/index.jsonl").is_file():
+        raise GraftError("there is no data/scenes/oracle, the labelled target; run `python -m stages.scenes oracle`")
+    return Shards("data/scenes/oracle")
 
 
 def check(train: Train, source: Shards, target: Shards | None) -> None:
@@ -31,10 +42,14 @@ def check(train: Train, source: Shards, target: Shards | None) -> None:
     sets = [(source, train.source_size), *([(target, train.target_size)] if target is not None else [])]
     if train.method == "supervised":
         sets = [(source, train.target_size)]
-    for shards, _ in sets:
+    for shards, size in sets:
         if not shards.rows:
+            split = "source" if shards.folder.name == "source" else "target"
+            raise GraftError(f"{shards.folder} holds no image; run the stage scenes with scenes.{split} >= 1")
+        if size and any(size[0] > UPSCALED * row["height"] or size[1] > UPSCALED * row["width"] for row in shards.rows):
             raise GraftError(
-                f"{shards.folder} holds no image; run the stage scenes with scenes.{shards.folder.name} >= 1"
+                f"params.yaml: train.source_size or target_size {size} is more than {UPSCALED} times as large as "
+                f"images of {shards.folder}; set scenes.height and width to null, or the size to what there is"
             )
     first = source.read(source.rows[0]["uid"])
     read_label(first, png_array(first["image.png"]), f"{source.folder}: sample {source.rows[0]['uid']}")
@@ -81,14 +96,6 @@ def options(train: Train) -> Options:
         mask_ratio=train.masking.ratio,
         mask_block=train.masking.block,
     )
-
-
-def cutouts(bank: Shards) -> dict[int, Cutouts]:
-    """{train id: the bank's cutouts of the class}. GraftError for a class that the label space lacks."""
-    try:
-        return {CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
-    except GraftError as error:
-        raise GraftError(f"{bank.folder}: {error}; take its cutouts out of the bank") from None
 
 
 def pasting(paste: Paste, bank: Bank) -> PasteCutouts:

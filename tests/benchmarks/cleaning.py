@@ -72,7 +72,8 @@ def measured(inputs: Sequence[Seen]) -> tuple[Table, np.ndarray]:
     columns = [column for column in COLUMNS if column in rows[0] and column != HASH]
     scores = {column: np.array([float(row[column]) for row in rows]) for column in columns}
     uids = [f"page-{k:06d}" for k in range(len(rows))]
-    return Table(uids, [""] * len(rows), scores, np.zeros(len(rows), np.uint64)), np.array(ious)
+    table = Table(uids, [""] * len(rows), scores, np.zeros(len(rows), np.uint64), np.zeros(len(rows), bool))
+    return table, np.array(ious)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def table(masks: list[Mask]) -> Table:
     measured = [scores.shape(mask) for mask in masks]
     columns = {column: np.array([one[column] for one in measured], dtype=np.float64) for column in COLUMNS}
     uids = [f"bus-{k:06d}" for k in range(len(masks))]
-    return Table(uids, [""] * len(masks), columns, np.zeros(len(masks), np.uint64))
+    return Table(uids, [""] * len(masks), columns, np.zeros(len(masks), np.uint64), np.zeros(len(masks), bool))
 
 
 def test_decisions_are_those_of_the_published_script_on_every_mask() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from stages.clean.rules import PRESETS, RULES, Limit, Verdicts, judge, thresholds
+from stages.clean.kinds import Limit
+from stages.clean.rules import ORDER, PRESETS, RULES, Verdicts, active, judge, thresholds
 from stages.clean.table import HASH, Table
-from stages.mask_params import Rules
+from stages.labels import GraftError
+from stages.mask_params import Clean, Rules
+from stages.params import read
 
 OWN = thresholds(
     "ucg", {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5}
@@ -15,22 +21,30 @@ OWN = thresholds(
 GOOD = {
     "area": 0.2, "lower_half": 0.5, "smoothness": 1.02, "energy": 12.0, "turning": 0.3, "components": 1.0,
     "largest_share": 1.0, "border_top": 0.0, "border_bottom": 0.1, "border_left": 0.0, "border_right": 0.0,
-    "predicted_iou": 0.9, "stability": 0.9, "agreement": 0.8, "class_score": 0.9, "class_margin": 0.8, "entropy": 0.2,
+    "predicted_iou": 0.9, "stability": 0.9, "agreement": 0.8, "map_agreement": 0.7, "class_score": 0.9,
+    "class_margin": 0.8, "entropy": 0.2,
 }  # fmt: skip
+RELATIVE = {"area_tails": 0.1, "min_distance": 3, "keep_certain": 0.5, "max_count": 5}
 COLUMNS = {column for rule in RULES for column in rule.columns} - {HASH}
 
 
-def table(*samples: dict[str, float] | str, hashes: tuple[int, ...] = ()) -> Table:
-    """One row per sample: what differs from GOOD, or the reason that it came with."""
+def table(*samples: dict[str, float] | str, hashes: tuple[int | None, ...] = ()) -> Table:
+    """One row per sample: what differs from GOOD, or the reason that it came with. A hash of None was not measured."""
     reasons = [sample if isinstance(sample, str) else "" for sample in samples]
     rows = [dict.fromkeys(GOOD, np.nan) if isinstance(s, str) else GOOD | s for s in samples]
     scores = {column: np.array([row[column] for row in rows]) for column in GOOD}
-    bits = np.array(hashes or range(len(samples)), dtype=np.uint64)
-    return Table([f"bus-{k:06d}" for k in range(len(samples))], reasons, scores, bits)
+    given = hashes or tuple(range(len(samples)))
+    bits, hashed = np.array([one or 0 for one in given], np.uint64), np.array([one is not None for one in given], bool)
+    return Table([f"bus-{k:06d}" for k in range(len(samples))], reasons, scores, bits, hashed)
 
 
-def judged(values: dict[str, float], *samples: dict[str, float] | str, hashes: tuple[int, ...] = ()) -> list[str]:
-    return judge(table(*samples, hashes=hashes), values).reasons
+def judged(
+    values: dict[str, float],
+    *samples: dict[str, float] | str,
+    hashes: tuple[int | None, ...] = (),
+    order: str = "stability",
+) -> list[str]:
+    return judge(table(*samples, hashes=hashes), values, order).reasons
 
 
 def reason(**changed: float) -> str:
@@ -50,6 +64,7 @@ LIMITS = [
     ("min_predicted_iou", "predicted_iou", 0.70, 0.6999, "doubted"),
     ("min_stability", "stability", 0.8, 0.79, "unstable"),
     ("min_agreement", "agreement", 0.5, 0.4999, "strayed"),
+    ("min_map_agreement", "map_agreement", 0.5, 0.4999, "off_map"),
     ("min_class_score", "class_score", 0.5, 0.4999, "other_class"),
     ("min_class_margin", "class_margin", 0.0, -0.01, "rivalled"),
 ]
@@ -141,6 +156,8 @@ def test_every_rule_names_a_param_of_the_section_and_has_a_code_of_its_own() -> 
     assert len({rule.code for rule in RULES}) == len(RULES)
     assert set(GOOD) == COLUMNS
     assert all(set(preset) <= set(Rules.model_fields) for preset in PRESETS.values())
+    assert read(Path(__file__).parents[2] / "params.yaml").clean.order == ORDER
+    assert not any("min_map_agreement" in preset for preset in PRESETS.values())
 
 
 def test_tails_drop_the_same_share_of_both_ends() -> None:
@@ -159,12 +176,49 @@ def test_what_another_rule_took_is_no_original() -> None:
     assert judged({"max_area": 0.4, "min_distance": 3}, {"area": 0.5}, {}, hashes=(1, 1)) == ["large", ""]
 
 
-def test_at_most_so_many_and_the_best_by_class_score() -> None:
-    found = judged(
-        {"max_count": 2}, {"class_score": 0.7}, {"class_score": 0.9}, {"class_score": 0.8}, {"class_score": 0.8}
+def test_samples_without_a_hash_repeat_nothing_and_are_repeated_by_nothing() -> None:
+    assert judged({"min_distance": 3}, {}, {}, {}, {}, hashes=(None, None, 0, 1)) == ["", "", "", "repeated"]
+
+
+@pytest.mark.parametrize("order", get_args(Clean.model_fields["order"].annotation))
+def test_at_most_so_many_and_the_best_by_the_order_that_is_named(order: str) -> None:
+    others = {score: 0.1 * k for k, score in enumerate(("stability", "predicted_iou", "class_score", "agreement"))}
+    samples = [others | {order: score} for score in (0.7, 0.9, 0.8, 0.8)]
+    assert judged({"max_count": 2}, *samples, order=order) == ["surplus", "", "", "surplus"]
+    assert judged({"max_count": 1}, {order: np.nan}, {order: 0.1}, order=order) == ["surplus", ""]
+
+
+def test_the_best_are_the_most_stable_if_nothing_else_is_said() -> None:
+    found = judged({"max_count": 1}, {"stability": 0.8, "class_score": 0.9}, {"stability": 0.9, "class_score": 0.1})
+    assert found == ["surplus", ""]
+
+
+def test_what_has_no_entropy_is_neither_ranked_nor_rejected() -> None:
+    entropies = (np.nan, 0.5, np.nan, 0.1, 0.3, 0.2)
+    found = judged({"keep_certain": 0.5}, *({"entropy": e} for e in entropies))
+    assert found == ["", "uncertain", "", "", "uncertain", ""]
+
+
+def test_ranking_by_a_score_that_no_sample_has_is_a_sentence() -> None:
+    with pytest.raises(GraftError) as caught:
+        judged({"keep_certain": 0.67}, *[{"entropy": np.nan}] * 3, "empty_seed")
+    assert str(caught.value) == (
+        "clean.keep_certain needs the score entropy, which data/refined lacks; set refine.segmenter and run refine"
     )
-    assert found == ["surplus", "", "", "surplus"]
-    assert judged({"max_count": 1}, {"class_score": np.nan}, {"class_score": 0.1}) == ["surplus", ""]
+    with pytest.raises(GraftError, match=r"clean\.max_count needs the score stability.*set clean\.order to another"):
+        judged({"max_count": 1}, {"stability": np.nan}, {"stability": np.nan})
+
+
+def test_the_cuts_are_where_the_rule_parts_kept_from_rejected() -> None:
+    """For a rule that compares samples the cut is a score of this table, not the param."""
+    samples = table(*({"area": k / 100, "entropy": k / 100, "stability": k / 100} for k in range(21)))
+    everything = samples.measured
+    cuts = {r.code: r.cuts(samples, t, everything) for r, t in zip(active(RELATIVE), RELATIVE.values(), strict=True)}
+    assert cuts["unusual"] == [(pytest.approx(0.02), "below"), (pytest.approx(0.18), "above")]
+    assert cuts["uncertain"] == [(0.09, "above")]  # int(0.5 · 21) = 10 are kept: 0.00 to 0.09
+    assert cuts["surplus"] == [(0.16, "below")]
+    assert cuts["repeated"] == [(3, "below")]
+    assert active({"max_count": 99})[0].cuts(samples, 99, everything) == []
 
 
 def test_the_surer_share_by_entropy_is_kept_rounded_down() -> None:
@@ -174,7 +228,7 @@ def test_the_surer_share_by_entropy_is_kept_rounded_down() -> None:
 
 
 def test_rules_that_compare_samples_do_so_among_those_still_in() -> None:
-    found = judged({"max_energy": 50, "max_count": 1}, {"energy": 60.0, "class_score": 1.0}, {"class_score": 0.6}, {})
+    found = judged({"max_energy": 50, "max_count": 1}, {"energy": 60.0, "stability": 1.0}, {"stability": 0.6}, {})
     assert found == ["ragged", "surplus", ""]
 
 

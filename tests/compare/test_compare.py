@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from safetensors.torch import load_file, save_file
 
-from stages.compare.__main__ import main, table
-from stages.compare.cells import ablation, methods
-from stages.samples import Sample, build, key, png_bytes
+from stages.compare.__main__ import compare, main, table
+from stages.compare.cells import Cell, ablation, methods
+from stages.labels import GraftError
+from stages.samples import Sample, Shards, build, key, png_bytes
+from stages.train import setup
+from stages.train.methods import Name
+from stages.train.paste import read_bank
 from stages.train.preset import overlay
 from stages.train_params import Train
 
@@ -63,21 +69,87 @@ def test_a_finished_cell_is_kept_and_a_changed_one_is_trained_anew(root: Path, c
     assert not set(trained().items()) & set(first.items())
 
 
-def test_every_cell_has_valid_params():
+TWO = [Cell("source, baseline", "baseline", {"method": "source_only"}), Cell("dacs, grafted", "grafted")]
+
+
+@pytest.mark.slow
+def test_cells_side_by_side_give_what_they_give_one_after_the_other(root: Path):
+    path = root / "metrics/compare/two.json"
+    one = compare(TWO, [0, 0], 2, 1, path)
+    written = path.read_bytes()
+    assert json.loads(written) == one and list(one) == [cell.name for cell in TWO]
+    shutil.rmtree(root / "data/compare")
+    assert compare(TWO, [0], 2, 2, path) == one
+    assert path.read_bytes() == written
+    assert {file.name for file in path.parent.iterdir()} == {"two.json"}
+
+
+@pytest.mark.slow
+def test_a_cell_is_trained_anew_when_the_encoders_weights_change(root: Path):
+    def trained() -> float:
+        compare(TWO[:1], [0], 1, 1, root / "one.json")
+        return next(root.glob("data/compare/*/train.log")).stat().st_mtime
+
+    first = trained()
+    assert trained() == first
+    weights = root / "models/miniature/encoder/model.safetensors"
+    save_file({name: value + 1 for name, value in load_file(weights).items()}, weights)
+    assert trained() > first
+
+
+def test_a_failing_cell_is_one_sentence_and_what_was_finished_stays_in_the_table(root: Path, capsys):
+    with pytest.raises(SystemExit):
+        main(["methods", "--jobs", "0"])
+    assert "--jobs must be 1 or more" in capsys.readouterr().err
+    shutil.rmtree(root / "data/cutouts/baseline")
+    with pytest.raises(GraftError, match="baseline"):
+        compare(TWO, [0], 1, 2, root / "two.json")
+
+
+def settings(cell: Cell) -> Train:
     content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["train"]
-    names = set()
-    for cell in [*methods(), *ablation("dacs"), *ablation("mic")]:
-        changed = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["train"]
-        overlay(changed, cell.changes)
-        Train.model_validate(changed)
-        assert changed != content or cell.most or cell.changes == {"method": "dacs"}, f"{cell.name} changes nothing"
-        names.add(cell.name)
-    assert len(names) == 8 + 2 * 10
+    overlay(content, cell.changes)
+    return Train.model_validate(content)
 
 
-def test_the_table_has_means_and_sample_deviations():
+def test_every_cell_has_valid_params_and_changes_something():
+    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["train"]
+    cells = [*methods(), *ablation("dacs", 62), *ablation("mic", 62)]
+    for cell in cells:
+        changes_nothing = settings(cell) == Train.model_validate(content)
+        assert not changes_nothing or cell.most or cell.changes == {"method": "dacs"}, cell.name
+    assert len({cell.name for cell in cells}) == len(cells) == 8 + 10 + 11
+
+
+def test_the_ablation_has_a_row_of_reference_and_no_row_twice():
+    assert ablation("dacs", 62)[0].changes == {"method": "dacs"} and ablation("dacs", 62)[0].most is None
+    levels = [[cell.most for cell in ablation("dacs", held) if cell.most] for held in (20, 62, 100, 101)]
+    assert levels == [[], [20, 40], [20, 40], [20, 40, 100]]
+    assert not any("budget" in cell.name for cell in ablation("dacs", 62))  # it samples no class
+    assert sum("budget" in cell.name for cell in ablation("daformer", 62)) == 1
+
+
+@pytest.mark.parametrize("method", ["dacs", "daformer", "mic"])
+def test_at_p_0_nothing_is_pasted_whatever_the_method(root: Path, method: Name):
+    def pasted(cell: Cell) -> int:
+        source, target = Shards("data/scenes/source"), Shards("data/scenes/target")
+        pairs = setup.dataset(settings(cell), 0, source, target, read_bank(Shards("data/cutouts/grafted")))
+        labels = [pairs[k]["data_samples"]["source"].gt_sem_seg.data.numpy() for k in range(40)]
+        return sum(bool((label == 15).any()) for label in labels)
+
+    cells = {cell.name.removeprefix(f"{method}, "): cell for cell in ablation(method, 3)}
+    counts = {name: pasted(cell) for name, cell in cells.items()}
+    assert counts["p = 0"] == 0
+    assert 0 < counts["p = 0.25"] < 22  # 10 in the mean
+    assert counts["pasted as ucg"] < 8  # 2 in the mean
+    assert counts["ours (p = 0.75, all cutouts)"] > 22
+
+
+def test_the_table_has_means_and_sample_deviations_and_says_so():
     runs = {str(k): {"base_mIoU": 60.0 + k, "novel_mIoU": 50.0, "mIoU": 58.0} for k in range(3)}
-    assert table({"dacs": runs, "mic": {"0": runs["0"]}}).splitlines()[2:] == [
+    lines = table({"dacs": runs, "mic": {"0": runs["0"]}}).splitlines()
+    assert "sample standard deviation" in lines[0]
+    assert lines[2:] == [
         "| dacs | 61.0 ± 1.0 | 50.0 ± 0.0 | 58.0 ± 0.0 | 3 |",
         "| mic | 60.0 | 50.0 | 58.0 | 1 |",
     ]

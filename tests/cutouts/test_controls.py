@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages.cutouts.blobs import blob
-from stages.cutouts.crop import cutout
+from stages.cutouts.crop import framed
 from stages.cutouts.recipes import labels, recut
 from stages.cutouts.shuffled import shuffle_labels
 
@@ -120,10 +120,22 @@ def test_a_cutout_is_tight_opaque_on_the_mask_and_nothing_elsewhere() -> None:
     image = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
     mask = np.zeros((6, 8), bool)
     mask[1, 2] = mask[3, 6] = mask[2, 4] = True
-    rgba = cutout(image, mask)
-    assert rgba.shape == (3, 5, 4)
+    rgba, beside = framed(image, mask, {})
+    assert rgba.shape == (3, 5, 4) and not beside
     assert np.array_equal(rgba[..., 3] == 255, mask[1:4, 2:7])
     assert np.array_equal(rgba[2, 4, :3], image[3, 6])
     assert (rgba[rgba[..., 3] == 0] == 0).all()
     with pytest.raises(ValueError, match="empty mask"):
-        cutout(image, np.zeros((6, 8), bool))
+        framed(image, np.zeros((6, 8), bool), {})
+
+
+def test_a_soft_edge_keeps_the_images_colour_beyond_the_mask_and_shares_its_frame() -> None:
+    image = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3) + np.uint8(1)
+    mask, alpha, doubt = np.zeros((5, 6), bool), np.zeros((5, 6), np.uint8), np.zeros((5, 6), np.uint8)
+    mask[2, 2:4] = True
+    alpha[2, 1:4] = (85, 170, 255)
+    doubt[2, 1:3] = 255
+    rgba, beside = framed(image, mask, {"doubt": doubt, "alpha": alpha})
+    assert rgba[..., 3].tolist() == [[0, 255, 255]]
+    assert np.array_equal(rgba[0, :, :3], image[2, 1:4])
+    assert (beside["doubt"].tolist(), beside["alpha"].tolist()) == ([[255, 255, 0]], [[85, 170, 255]])

@@ -198,27 +198,54 @@ def test_bad_input_is_one_sentence(
     assert not (place / "data/cutouts").exists()
 
 
-def test_a_ring_of_doubt_comes_along_in_the_same_frame(place: Path) -> None:
-    """It may lie outside of the mask, and then widens the frame; alpha stays the mask's."""
+def only(place: Path, **pictures: NDArray[np.uint8]) -> None:
+    """One kept bus, of these pictures, is all that there is of its class."""
+    files = {f"{name}.png": png_bytes(picture) for name, picture in pictures.items()}
+    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [Sample("bus-000000", "d", {}, files)], title="r")
+    (place / BUS_CSV).write_text("uid,kept,reason\nbus-000000,1,\n")
+
+
+@pytest.mark.parametrize("recipe", ["grafted", "shuffled"])
+def test_a_ring_and_its_soft_edge_come_along_in_the_same_frame(place: Path, recipe: str) -> None:
+    """They may lie outside of the mask, and then widen the frame; the RGBA's own alpha stays the mask's."""
     image, mask, doubt = picture("bus", 0), outline(0), np.zeros((24, 32), np.uint8)
     doubt[5:7, 8] = 255
-    files = {"image.png": png_bytes(image), "mask.png": png_bytes(mask.astype(np.uint8) * 255)}
-    files["doubt.png"] = png_bytes(doubt)
-    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [Sample("bus-000000", "d", {}, files)], title="r")
-    write_keep_list(place, "bus", [0])
-    (place / BUS_CSV).write_text("uid,kept,reason\nbus-000000,1,\n")
-    main(["grafted"])
-    bank = Shards(place / "data/cutouts/grafted").read("bus-000000")
-    rgba, ring = png_array(bank["rgba.png"]), png_array(bank["doubt.png"])
-    assert rgba.shape[:2] == ring.shape and ring[:2, 3].tolist() == [255, 255] and (ring > 0).sum() == 2
+    alpha = mask * np.uint8(255)
+    alpha[5, 8] = 85
+    only(place, image=image, mask=mask * np.uint8(255), doubt=doubt, alpha=alpha)
+    main([recipe])
+    bank = Shards(place / "data/cutouts" / recipe).read("bus-000000")
+    rgba, ring, soft = (png_array(bank[f"{name}.png"]) for name in ("rgba", "doubt", "alpha"))
+    assert rgba.shape[:2] == ring.shape == soft.shape
+    assert ring[:2, 3].tolist() == [255, 255] and (ring > 0).sum() == 2
     assert (rgba[..., 3] > 0).sum() == mask.sum() and not rgba[0, :, 3].any()
+    assert soft[0, 3] == 85 and (soft == 255).sum() == mask.sum() and rgba[0, 3, :3].tolist() == image[5, 8].tolist()
 
 
-def test_a_mask_of_another_size_than_its_image_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = {"image.png": png_bytes(picture("bus", 0)), "mask.png": png_bytes(np.full((9, 9), 255, np.uint8))}
-    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [Sample("bus-000000", "d", {}, files)], title="r")
-    (place / BUS_CSV).write_text("uid,kept,reason\nbus-000000,1,\n")
+def test_a_blob_has_no_ring_for_it_is_not_the_mask_that_was_doubted(place: Path) -> None:
+    whole = np.full((24, 32), 255, np.uint8)
+    only(place, image=picture("bus", 0), mask=outline(0) * np.uint8(255), doubt=whole, alpha=whole)
+    main(["blobs"])
+    assert set(Shards(place / "data/cutouts/blobs").read("bus-000000")) == {"rgba.png"}
+
+
+@pytest.mark.parametrize("what", ["mask", "doubt", "alpha"])
+def test_a_picture_of_another_size_than_its_image_is_one_sentence(
+    place: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    full, small = np.full((24, 32), 255, np.uint8), np.full((9, 9), 255, np.uint8)
+    only(place, **{"image": picture("bus", 0), "mask": full, "doubt": full, "alpha": full, what: small})
     with pytest.raises(SystemExit):
         main(["grafted"])
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1 and "mask of bus-000000 has the size (9, 9), its image (24, 32)" in error[0]
+    assert len(error) == 1
+    assert f"data/refined/bus: the {what} of bus-000000 has the size (9, 9), its image (24, 32)" in error[0]
+
+
+def test_a_damaged_shard_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shard = next((place / "data/refined/bus").glob("*.tar"))
+    shard.write_bytes(shard.read_bytes()[:700])
+    with pytest.raises(SystemExit):
+        main(["grafted"])
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and "is missing or damaged; delete this file" in error[0]

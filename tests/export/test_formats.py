@@ -27,8 +27,10 @@ def cutouts() -> list[Cutout]:
         if k < 2:
             mask[5:20, 3:30] = mask[30:40, 10:20] = True
         mask |= k == 3
+        doubt = np.zeros_like(mask)
+        doubt[4:7, 3:30] = k == 0  # on both sides of the outline
         image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        found.append(Cutout(f"{name}-{k:06d}", name, CITYSCAPES.id(name), image, mask, f"a {name} in the snow"))
+        found.append(Cutout(f"{name}-{k:06d}", name, CITYSCAPES.id(name), image, mask, f"a {name} in the snow", doubt))
     return found
 
 
@@ -42,7 +44,7 @@ def test_mmseg_reads_back_image_and_mask_and_the_palette_is_whole(tmp_path: Path
     for cutout in cutouts():
         with Image.open(tmp_path / f"ann_dir/train/{cutout.uid}.png") as label:
             assert label.mode == "P" and len(label.getpalette() or []) == 3 * 256
-            assert np.array_equal(np.array(label) == cutout.train_id, cutout.mask)
+            assert np.array_equal(np.array(label) == cutout.train_id, cutout.mask & ~cutout.doubt)
             assert set(np.unique(np.array(label))) <= {cutout.train_id, 255}
         assert np.array_equal(pixels(tmp_path / f"img_dir/train/{cutout.uid}.png"), cutout.image)
 
@@ -60,7 +62,7 @@ def test_mmsegs_own_dataset_takes_the_folder(tmp_path: Path) -> None:
     assert len(dataset) == 4
     for item in dataset:
         cutout = next(one for one in cutouts() if one.uid == Path(item["img_path"]).stem)
-        assert np.array_equal(item["gt_seg_map"] == cutout.train_id, cutout.mask)
+        assert np.array_equal(item["gt_seg_map"] == cutout.train_id, cutout.mask & ~cutout.doubt)
 
 
 def test_coco_decodes_to_the_mask_and_agrees_on_area_and_box(tmp_path: Path) -> None:
@@ -89,6 +91,7 @@ def test_hugging_faces_folder_reads_back_and_has_a_card(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "train/metadata.jsonl").read_text().splitlines()]
     for row, cutout in zip(rows, cutouts(), strict=True):
         assert (row["class"], row["train_id"], row["prompt"]) == (cutout.class_name, cutout.train_id, cutout.prompt)
+        assert row["uid"] == cutout.uid
         assert np.array_equal(pixels(tmp_path / "train" / row["file_name"]), cutout.image)
         assert np.array_equal(pixels(tmp_path / "train" / row["mask_file_name"]) == 255, cutout.mask)
     card = (tmp_path / "README.md").read_text()

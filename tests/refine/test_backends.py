@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from transformers import (
 
 from stages.labels import GraftError
 from stages.refine.open import open_sam
-from stages.refine.prompts import STYLES, Prompt, prompt
+from stages.refine.prompts import STYLES, Prompt, on_object, prompt
 from stages.refine.sam_pth import SamCheckpoint
 from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
 
@@ -70,6 +71,13 @@ def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def smooth(height: int, width: int) -> NDArray[np.uint8]:
+    """Slow waves of colour: what any way of resizing keeps."""
+    y, x = np.mgrid[:height, :width] / max(height, width)
+    waves = [np.sin(6 * x + 4 * y), np.cos(5 * y - 3 * x), np.sin(4 * x) * np.cos(7 * y)]
+    return np.rint(127.5 + 120 * np.stack(waves, axis=2)).astype(np.uint8)
+
+
 def asked(style: str, height: int, width: int) -> Prompt:
     seed = np.zeros((height, width), bool)
     seed[height // 4 : height // 2, width // 4 : width // 2 + 5] = True
@@ -101,6 +109,32 @@ def test_segment_anything_and_transformers_agree_on_shared_weights(
     assert np.mean(ours.masks != theirs.masks) < 1e-3
     assert ours.predicted_iou == pytest.approx(theirs.predicted_iou, abs=1e-4)
     assert 0 < ours.masks.mean() < 1, "masks that are all empty or full would prove nothing"
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("height", "width"), [(96, 80), (48, 32), (200, 333)])
+def test_the_backends_agree_on_images_that_have_to_be_scaled(
+    both: tuple[Path, Path], style: str, height: int, width: int
+) -> None:
+    """Larger and smaller than what the model takes. The two packages round an image's pixels differently, so not to the
+    last digits; a prompt that is not scaled with its image would move the masks far."""
+    image, question = smooth(height, width), asked(style, height, width)
+    ours, theirs = (sam.ask(sam.encode([image])[0], question) for sam in (open_sam(path, "cpu") for path in both))
+    assert ours.logits.shape == theirs.logits.shape == (3, height, width)
+    assert np.abs(ours.logits - theirs.logits).max() < 4e-2 * np.abs(ours.logits).max()
+    assert np.mean(ours.masks != theirs.masks) < 1e-3
+    assert ours.predicted_iou == pytest.approx(theirs.predicted_iou, abs=1e-3)
+    assert 0 < ours.masks.mean() < 1, "masks that are all empty or full would prove nothing"
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_point_outside_of_the_image_never_raises(both: tuple[Path, Path], kind: int) -> None:
+    """A view moves the image by parts of a patch, and the prompt with it."""
+    sam = open_sam(both[kind], "cpu")
+    encoded = sam.encode([picture(40, 64)])[0]
+    for away in ((-9.0, -9.0), (70.0, 20.0), (30.0, 41.5), (1e4, -1e4)):
+        found = sam.ask(encoded, on_object(np.array([away, (30.0, 20.0)])))
+        assert found.logits.shape == (3, 40, 64) and np.isfinite(found.logits).all()
 
 
 def test_a_checkpoints_shape_is_read_off_its_weights(both: tuple[Path, Path]) -> None:
@@ -190,10 +224,40 @@ def test_a_pth_that_is_no_sam_is_one_sentence(tmp_path: Path) -> None:
         torch.save(content, path)
         with pytest.raises(GraftError, match=r"other\.pth holds no weights of a SAM .*; fetch sam_vit_b"):
             open_sam(path, "cpu")
-    for bad in (b"", b"not a checkpoint"):
+    others: tuple[Any, ...] = ([torch.zeros(2)], {1: torch.zeros(2)}, {"weight": "words"}, torch.zeros(2))
+    for other in others:
+        torch.save(other, path)
+        with pytest.raises(GraftError, match=r"other\.pth is no checkpoint of weights alone"):
+            open_sam(path, "cpu")
+    for bad in (b"", b"not a checkpoint", b"\x80\x02."):
         path.write_bytes(bad)
         with pytest.raises(GraftError, match=r"other\.pth is no checkpoint of weights alone"):
             open_sam(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("image_encoder.pos_embed", (1, 16, 16)),
+        ("image_encoder.pos_embed", ()),
+        ("image_encoder.blocks.0.attn.rel_pos_h", ()),
+        ("image_encoder.blocks.0.attn.rel_pos_h", (7, 5)),
+        ("image_encoder.patch_embed.proj.weight", ()),
+        ("image_encoder.neck.0.weight", ()),
+        ("prompt_encoder.no_mask_embed.weight", (1,)),
+        ("prompt_encoder.no_mask_embed.weight", (1, 15)),
+        ("mask_decoder.iou_token.weight", (1, 12)),
+        ("mask_decoder.mask_tokens.weight", ()),
+    ],
+)
+def test_a_sam_with_a_tensor_of_another_shape_is_one_sentence(
+    both: tuple[Path, Path], tmp_path: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    state = torch.load(both[1], weights_only=True)
+    assert name in state
+    torch.save(state | {name: torch.zeros(shape)}, tmp_path / "other.pth")
+    with pytest.raises(GraftError, match=r"other\.pth holds no weights of a SAM .*; fetch sam_vit_b"):
+        open_sam(tmp_path / "other.pth", "cpu")
 
 
 class Hostile:

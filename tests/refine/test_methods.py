@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from transformers import CLIPImageProcessor, CLIPModel, ConvNextImageProcessor, ResNetConfig, ResNetModel
 
 from stages.labels import GraftError
 from stages.refine.candidates import Candidates, Encoded
 from stages.refine.doubt import alpha, doubted, ring
 from stages.refine.entropy import normalised
 from stages.refine.methods import Attention, Drawn, OwnAttention, Principal, Prompted
+from stages.refine.open import open_method
 from stages.refine.phash import phash
 from stages.refine.primaps import Features, principal_mask, touched
-from stages.refine.prompts import on_object, prompt
+from stages.refine.prompts import Prompt, on_object, prompt
 from stages.refine.sam import Sam
 from stages.refine.self_attention import grid, labels, spread
 from stages.refine.views import View, views, vote
@@ -73,6 +76,13 @@ def test_labels_have_a_band_of_doubt_between_two_thresholds() -> None:
     assert labels(maps, (2, 2), 0.6, 0.5).tolist() == [[1, 2], [255, 0]]
     with pytest.raises(ValueError, match="255 classes"):
         labels(np.zeros((255, 1, 1)), (2, 2), 0.6, 0.5)
+
+
+def test_labels_are_enlarged_bicubically() -> None:
+    """Pinned off the grid: between cells of 0 and 1 the kernel gives 0.2265625, where a bilinear one gives 0.25."""
+    step = np.array([[[0.0, 0.0, 1.0, 1.0]]])
+    assert labels(step, (1, 8), 0.2265, 0.2).tolist() == [[0, 0, 0, 1, 1, 1, 1, 1]]
+    assert labels(step, (1, 8), 0.2266, 0.2).tolist() == [[0, 0, 0, 255, 1, 1, 1, 1]]
 
 
 def test_the_grid_has_the_images_proportions() -> None:
@@ -143,6 +153,91 @@ def test_patch_tokens_of_a_frozen_encoder_make_a_map(clip_folder: Path) -> None:
     assert not np.allclose(maps, mirrored)
     found = Principal(features, 0.4, OFF)({0: drawn(0)})[0]
     assert found.mask.shape == (64, 64) and found.candidates is None
+
+
+def test_features_are_the_patch_tokens_themselves_without_the_class_token(clip_folder: Path) -> None:
+    """At the encoder's own size nothing is resized or normalised on the way: the published preprocessing by hand."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    processor = CLIPImageProcessor.from_pretrained(clip_folder)
+    pixels = (image / 255 - np.array(processor.image_mean)) / np.array(processor.image_std)
+    encoder = CLIPModel.from_pretrained(clip_folder).vision_model.eval()
+    with torch.no_grad():
+        tokens = encoder(pixel_values=torch.from_numpy(pixels).permute(2, 0, 1)[None].float()).last_hidden_state[0]
+    assert len(tokens) == 17
+    expected = tokens[1:].numpy().reshape(4, 4, 16).transpose(2, 0, 1)
+    assert Features(clip_folder)(image) == pytest.approx(expected, abs=1e-4)
+
+
+def resnet(folder: Path) -> None:
+    """As Hugging Face saves one, its processor with a shortest edge alone."""
+    torch.manual_seed(0)
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    ResNetModel(config).save_pretrained(folder)
+    ConvNextImageProcessor(size={"shortest_edge": 64}, crop_pct=0.875).save_pretrained(folder)
+
+
+def test_the_map_of_a_convolutional_encoder_is_taken_as_it_is(tmp_path: Path) -> None:
+    resnet(tmp_path)
+    features, one = Features(tmp_path), drawn(0)
+    maps = features(one.image)
+    processor = ConvNextImageProcessor.from_pretrained(tmp_path)
+    pixels = (one.image / 255 - np.array(processor.image_mean)) / np.array(processor.image_std)
+    with torch.no_grad():
+        model = ResNetModel.from_pretrained(tmp_path).eval()
+        expected = model(torch.from_numpy(pixels).permute(2, 0, 1)[None].float()).last_hidden_state[0].numpy()
+    assert maps.shape == expected.shape == (16, 8, 8)
+    assert maps == pytest.approx(expected, abs=1e-4)
+    found = Principal(features, 0.4, OFF)({0: one})[0].mask
+    assert found.shape == (64, 64) and found.any() and not found.all()
+
+
+def test_an_encoder_that_gives_neither_map_nor_patch_tokens_is_a_sentence(clip_folder: Path) -> None:
+    features = Features(clip_folder)
+    features.patch = None
+    with pytest.raises(GraftError, match=r"gives neither a map of features nor a token per patch; params\.yaml refine"):
+        features(drawn(0).image)
+
+
+def test_the_params_reach_the_method_that_they_name(sam_folder: Path, clip_folder: Path) -> None:
+    params: dict[str, Any] = {
+        "method": "sam", "prompt": "box+points", "negatives": 3, "choose": "agreement", "views": 5, "snap": OFF,
+        "batch": 7, "crf": OFF | {"iterations": 2}, "primaps": {"similarity": 0.3},
+        "self_attention": {"power": 2, "threshold": 0.7, "uncertain": 0.4},
+    }  # fmt: skip
+    models = {"model": sam_folder, "primaps.encoder": clip_folder}
+    method = open_method(params, models, "cpu")
+    assert isinstance(method, Prompted) and isinstance(method.model, Sam)
+    told = (method.style, method.negatives, method.choose, method.views, method.snap, method.slots)
+    assert told == ("box+points", 3, "agreement", 5, OFF, 7)
+    assert open_method(params | {"method": "self_attention"}, {}, "cpu") == OwnAttention(2, 0.7, 0.4)
+    principal = open_method(params | {"method": "primaps"}, models, "cpu")
+    assert isinstance(principal, Principal) and (principal.similarity, principal.crf["iterations"]) == (0.3, 2)
+    assert isinstance(open_method(params | {"method": "attention"}, {}, "cpu"), Attention)
+
+
+def test_negatives_choice_and_views_each_change_what_is_found() -> None:
+    """A model that marks its first points, a pixel each, and trusts the candidate that knows nothing."""
+
+    class Marker:
+        def patch(self, image: NDArray[np.uint8]) -> float:
+            return 8.0
+
+        def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Encoded]:
+            return [Encoded(image, None) for image in images]
+
+        def ask(self, encoded: Encoded, question: Prompt) -> Candidates:
+            bright = np.where(encoded.image.mean(axis=2) > 100, 4.0, -4.0)
+            logits = np.stack([np.full_like(bright, -4.0), bright, np.full_like(bright, -4.0)])
+            logits[0, 0, : (question.labels == 0).sum()] = 4.0
+            return Candidates(logits.astype(np.float32), np.array([0.9, 0.5, 0.1], np.float32))
+
+    def found(negatives: int, choose: Any, views: int) -> NDArray[np.bool_]:
+        return Prompted(Marker(), "cross", negatives, choose, views, OFF, 1)({0: drawn(0)})[0].mask
+
+    assert [found(n, "predicted_iou", 1).sum() for n in (0, 1, 2)] == [0, 1, 2]
+    assert np.array_equal(found(0, "agreement", 1), drawn(0).seed)
+    assert np.array_equal(found(0, "agreement", 8), drawn(0).seed), "what is moved and mirrored comes back"
+    assert found(2, "predicted_iou", 2).sum() == 0, "the second view's marks lie at the other end: they do not add up"
 
 
 # ---- views, slots, snap ----
@@ -265,8 +360,6 @@ def test_alike_pictures_have_alike_hashes() -> None:
 
 
 def test_entropy_is_one_for_ignorance_and_zero_for_certainty() -> None:
-    import torch
-
     assert normalised(torch.full((5, 1, 1), 0.2, dtype=torch.float64)).item() == pytest.approx(1.0)
     assert normalised(torch.tensor([1.0, 0.0], dtype=torch.float64)[:, None, None]).item() == 0.0
     p = torch.tensor([0.75, 0.25], dtype=torch.float64)[:, None, None]

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.refine import scores
-from stages.refine.contour import energy, largest_contour, smoothness
+from stages.refine.contour import canonical, energy, largest_contour, smoothness, turning
 
 Mask = NDArray[np.bool_]
 
@@ -207,6 +207,44 @@ def test_noise_raises_energy_and_finer_noise_more() -> None:
     """The ordering of the golden table: short correlation is the most energetic."""
     mean = {s: np.mean([energy(largest_contour(ragged(s, 2, n, 512))) for n in range(3)]) for s in (1, 2, 4)}
     assert mean[1] > mean[2] > mean[4] > 0
+
+
+def waves(side: int, amplitude: float, finest: int, seed: int) -> Mask:
+    """One outline of many waves, drawn into a picture of any size."""
+    rng, angle = np.random.default_rng(seed), np.linspace(0, 2 * np.pi, 4096, endpoint=False)
+    orders = np.arange(2, finest)
+    strength, phase = rng.standard_normal(len(orders)) / orders**0.5, rng.uniform(0, 2 * np.pi, len(orders))
+    push = (strength[:, None] * np.cos(orders[:, None] * angle + phase[:, None])).sum(axis=0)
+    radius = (1 + amplitude * push / push.std()) * side / 5
+    points = side / 2 + np.stack([1.4 * radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    canvas = np.zeros((side, side), np.uint8)
+    cv2.fillPoly(canvas, [np.rint(points * 16).astype(np.int32)], 1, shift=4)
+    return canvas.astype(bool)
+
+
+@pytest.mark.parametrize(("amplitude", "finest"), [(0.1, 40), (0.2, 30), (0.25, 60)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_turning_hardly_depends_on_the_size_of_the_picture(amplitude: float, finest: int, seed: int) -> None:
+    found = [turning(waves(side, amplitude, finest, seed)) for side in (64, 96, 128, 256, 512)]
+    assert max(found) < 2 * min(found) and min(found) > 0.2
+    vertices = [len(largest_contour(waves(side, amplitude, finest, seed))) for side in (64, 512)]
+    energies = [energy(largest_contour(waves(side, amplitude, finest, seed))) for side in (64, 512)]
+    assert energies[0] / vertices[0] > 3 * energies[1] / vertices[1], "else a measure at one size would not be needed"
+
+
+def test_turning_tells_ragged_from_smooth_and_does_not_see_where_the_mask_lies() -> None:
+    smooth = [turning(disc(40, 128)), turning(block(100, 300, 150, 400, side=512)), turning(waves(512, 0.02, 6, 0))]
+    assert max(smooth) < 0.1 < 0.2 < turning(waves(512, 0.1, 40, 0)) < turning(waves(512, 0.25, 60, 0))
+    mask = waves(256, 0.2, 30, 0)
+    assert turning(np.roll(mask, (30, -20), (0, 1))) == turning(mask) == turning(np.pad(mask, 50))
+    assert turning(np.zeros((64, 64), bool)) == turning(block(5, 6, 5, 6)) == 0.0
+
+
+def test_a_mask_is_brought_to_64_pixels_and_a_rim_whatever_its_shape() -> None:
+    assert canonical(block(0, 32, 0, 16)).shape == (66, 34)
+    assert canonical(block(10, 11, 3, 60)).shape == (3, 66)
+    assert canonical(np.ones((512, 512), bool))[1:-1, 1:-1].all() and not canonical(np.ones((512, 512), bool))[0].any()
+    assert not canonical(np.zeros((9, 9), bool)).any()
 
 
 def test_smoothness_of_a_hair_is_above_one() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.utils.deterministic
 from ruamel.yaml import YAML
+from safetensors.torch import save_file
 
+from stages import segmenter
 from stages.samples import Sample, build, key, png_bytes
+from stages.train.__main__ import main
 
 ROAD, BUILDING, SKY, CAR, TRUCK, BUS = 0, 2, 10, 13, 14, 15
 COLOURS = {ROAD: 90, BUILDING: 140, SKY: 220, CAR: 40}
@@ -81,3 +86,39 @@ def edit_params(root: Path, change: Callable[[dict], None]) -> None:
     params = yaml.load(path if path.exists() else Path(__file__).parents[2] / "params.yaml")
     change(params)
     yaml.dump(params, path)
+
+
+@pytest.fixture
+def root(world: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(world)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield world
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+
+
+def outputs(recipe: str = "grafted", seed: int = 0) -> tuple[bytes, bytes]:
+    weights, curve = (f"models/segmenters/{recipe}-{seed}.safetensors", f"metrics/train/{recipe}-{seed}.csv")
+    return Path(weights).read_bytes(), Path(curve).read_bytes()
+
+
+def fails(capsys: pytest.CaptureFixture, *argv: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    return message
+
+
+def encoder_of_a_unet(folder: Path) -> dict[str, torch.Tensor]:
+    torch.manual_seed(7)
+    weights = {
+        name: torch.rand_like(value)
+        for name, value in segmenter.build("unet", 19).backbone.encoder.state_dict().items()
+    }
+    folder.mkdir()
+    save_file(weights, folder / "model.safetensors")
+    return weights

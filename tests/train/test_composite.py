@@ -41,7 +41,7 @@ def test_doubt_outside_of_the_opaque_pixels_is_labelled_255_and_not_painted():
 def test_doubt_is_resized_with_its_cutout():
     doubt = np.zeros((8, 8), np.uint8)
     doubt[:4] = 255
-    for size in (4, 16):
+    for size in (4, 6, 16):
         out = resize(np.dstack([square(8), doubt]), size, size)
         assert out.shape == (size, size, 5)
         assert (out[: size // 2, :, 4] == 255).all() and (out[size // 2 :, :, 4] == 0).all()
@@ -156,3 +156,55 @@ def test_preset_ucg_pastes_each_class_on_its_own_once_and_at_native_size():
 def test_preset_ucg_pastes_into_one_image_in_twenty_per_class():
     transform = ucg(bank(truck=(4, 4)))
     assert sum((run(transform, draw)[1] == 14).any() for draw in range(2000)) == pytest.approx(100, abs=30)
+
+
+def soft_pair() -> np.ndarray:
+    """One row: a pixel beyond the outline at opacity 51, two inside at 204 and 255; all of colour 200; 1 x 3 x 6."""
+    flags = ((0, 255, 51), (255, 255, 204), (255, 0, 255))  # alpha, doubt, soft edge
+    return np.array([[[200, 200, 200, *one] for one in flags]], np.uint8)
+
+
+def test_an_alpha_edge_mixes_by_its_opacity_on_both_sides_of_the_outline():
+    image, label = paste(SCENE, WALL, soft_pair(), 14, 3, 3, edge=Edge("alpha"))
+    assert image[3, 2:7, 0].tolist() == [100, 120, 180, 200, 100]  # 100 + 100 · 51 / 255, 100 + 100 · 204 / 255
+    assert label[3, 2:7].tolist() == [2, 255, 255, 14, 2]
+    protected = WALL.copy()
+    protected[3, 3] = 5
+    image, label = paste(SCENE, protected, soft_pair(), 14, 3, 3, edge=Edge("alpha"), protected=[5])
+    assert (image[3, 3, 0], label[3, 3]) == (100, 5)
+
+
+def test_without_a_soft_edge_alpha_is_hard():
+    cutout = np.dstack([square(), np.zeros((6, 6), np.uint8)])
+    for one, other in zip(
+        paste(SCENE, WALL, cutout, 14, 3, 3, edge=Edge("alpha")), paste(SCENE, WALL, cutout, 14, 3, 3), strict=True
+    ):
+        assert (one == other).all()
+
+
+def test_a_soft_edge_is_resized_softly_and_its_colour_does_not_fade():
+    cutout = np.repeat(np.repeat(soft_pair(), 4, axis=0), 4, axis=1)
+    cutout[:, :2, :3], cutout[:, :2, 5] = 0, 0  # nothing is known there
+    small = resize(cutout, 1, 3)
+    assert small[0, :, 5].tolist() == [26, 204, 255]  # half of 51, rounded up
+    assert (small[0, :, :3] == 200).all() and small[0, :, 3].tolist() == [0, 255, 255]
+    assert resize(cutout, 8, 24).shape == (8, 24, 6)
+
+
+@pytest.mark.parametrize("blend", ["hard", "feather", "poisson"])
+@pytest.mark.parametrize("scale", [Scale("native"), Scale("height", 0.2, 0.6)])
+def test_other_edges_paste_the_same_bits_with_and_without_a_soft_edge_in_the_bank(blend: str, scale: Scale):
+    rng = np.random.default_rng(0)
+    cutout = rng.integers(1, 256, (9, 12, 6)).astype(np.uint8)
+    cutout[..., 3:5] = 0
+    cutout[2:7, 3:10, 3], cutout[2, 3:10, 4] = 255, 255
+    before = cutout[..., :5].copy()
+    before[before[..., 3] == 0, :3] = 0
+    kept = cutout.copy()
+    new, old = (
+        pasting({14: [one]}, edge=Edge(blend), scale=scale, colour=0.5, place="anywhere")  # type: ignore[arg-type]
+        for one in (cutout, before)
+    )
+    for draw in range(12):
+        assert all((a == b).all() for a, b in zip(run(new, draw), run(old, draw), strict=True))
+    assert (cutout == kept).all(), "the bank is not written to"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import torch
 from conftest import edit_params
 from safetensors.torch import load_file
+
+from stages.train.distributed import launch, share
 
 REPO = Path(__file__).parents[2]
 
@@ -34,6 +37,37 @@ def processes(count: int, script: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, str(script)], env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+MEETING = """
+import itertools, json, os
+from pathlib import Path
+from mmengine import dist
+from mmengine.dataset import InfiniteSampler
+from stages.train.distributed import launch, share
+
+launcher = launch()["launcher"]
+draws = list(itertools.islice(InfiniteSampler(range(20), shuffle=False), 6))
+told = {"launcher": launcher, "world": dist.get_world_size(), "main": dist.is_main_process(), "share": share(4)}
+Path(f"rank{os.environ['RANK']}.json").write_text(json.dumps(told | {"draws": draws}))
+"""
+
+
+def test_ranks_know_of_each_other_before_the_batch_is_shared(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "meeting.py"
+    script.write_text(MEETING)
+    processes(2, script)
+    told = [json.loads(Path(f"rank{rank}.json").read_text()) for rank in range(2)]
+    assert [(one["launcher"], one["world"], one["share"]) for one in told] == [("pytorch", 2, 2)] * 2
+    assert [one["main"] for one in told] == [True, False]
+    assert sorted(told[0]["draws"] + told[1]["draws"]) == list(range(12))  # no image twice
+
+
+def test_without_torchrun_nothing_is_launched(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert launch() == {"launcher": "none"}
+    assert share(3) == 3
 
 
 @pytest.mark.slow

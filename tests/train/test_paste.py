@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from stages.samples import Sample, Shards, build, png_bytes
 from stages.train import composite
 from stages.train.composite import resize
-from stages.train.paste import PasteCutouts
+from stages.train.paste import Cutouts, PasteCutouts
 from stages.train.place import GROUND, Box, Scale, anywhere, on_ground
 
 GREY = np.full((4, 4, 3), 100, np.uint8)
@@ -199,3 +201,16 @@ def test_flipping_mirrors_the_cutout():
     assert left.any()
     assert (left.sum(1) == right.sum(1)).all()
     assert np.nonzero(left)[1].max() < np.nonzero(right)[1].min()
+
+
+def test_a_bank_gives_colour_doubt_and_soft_edge_as_the_six_channels_of_a_cutout(tmp_path: Path):
+    layers = [np.full((3, 4, 4), 9, np.uint8), np.full((3, 4), 255, np.uint8), np.full((3, 4), 77, np.uint8)]
+    names = ("rgba.png", "doubt.png", "alpha.png")
+
+    def make(uids: list[str]) -> list[Sample]:
+        files = {name: png_bytes(layer) for name, layer in zip(names, layers, strict=True)}
+        return [Sample(uid, "k", {"class": "bus"}, dict(list(files.items())[: 1 + int(uid[-1])])) for uid in uids]
+
+    build(tmp_path, {"bus-0": "k", "bus-1": "k", "bus-2": "k"}, make, title="bank")
+    for channels, cutout in zip((4, 5, 6), Cutouts(Shards(tmp_path), "bus"), strict=True):
+        assert np.array_equal(cutout, np.dstack(layers)[..., :channels])

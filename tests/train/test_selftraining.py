@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+import torch.utils.deterministic
 from methods import batch, losses, model
 
 from stages.train.methods import METHODS, Name
+from stages.train.optimisation import adamw
 
 TERMS: dict[Name, set[str]] = {
     "source_only": {"source.loss"},
@@ -121,3 +123,22 @@ def test_each_switch_of_the_published_code_changes_the_loss():
     assert 0 < out["mix.quality"] < 1
     for switch in ({"quality_per": "image"}, {"classes_of": "batch"}, {"margin": (15, 0, 0, 0)}, {"jitter": 0.5}):
         assert losses(model(**sure, **switch), batch())["mix.loss"].item() != known, switch
+
+
+@pytest.mark.parametrize("method", ["dacs", "mic_hrda"])
+def test_memory_that_is_not_filled_changes_no_bit(method: Name):
+    def trained(fill: bool) -> list[torch.Tensor]:
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        segmentor = model(method)
+        optimiser = adamw(segmentor.student, 1e-3, 0.01)
+        for _ in range(2):
+            segmentor.train_step(batch(), optimiser)
+        return list(segmentor.state_dict().values())
+
+    torch.use_deterministic_algorithms(True)
+    try:
+        pairs = list(zip(trained(True), trained(False), strict=True))
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+    assert all(torch.equal(filled, plain) for filled, plain in pairs)

@@ -12,7 +12,7 @@ from stages.labels import GraftError
 from stages.samples import Shards, png_bytes
 from stages.train import setup
 from stages.train.dataset import SourceTarget, read_label
-from stages.train.paste import PasteCutouts
+from stages.train.paste import PasteCutouts, read_bank
 from stages.train.place import Scale
 from stages.train.rare import RareClasses, class_pixels
 from stages.train.transforms import Crop, Flip, ResizeTo
@@ -76,7 +76,7 @@ def test_a_flip_is_told():
 
 def sampled(root: Path, budget: float) -> SourceTarget:
     source = Shards(root / "data/scenes/source")
-    bank = setup.cutouts(Shards(root / "data/cutouts/grafted"))
+    bank = read_bank(Shards(root / "data/cutouts/grafted"))
     paste = PasteCutouts(bank, 0.0, "image", 1, Scale("height", 0.3, 0.5), "ground", 0.0)
     rare = RareClasses(class_pixels(source), 0.01, 10, setup.pasting_adds(source, paste, 0), set(bank), budget)
     return SourceTarget(source, None, 100, 0, [paste], [], rare)
@@ -103,7 +103,7 @@ def test_what_pasting_adds_is_what_it_takes_from_the_others(world: Path):
     source = Shards(world / "data/scenes/source")
     change = setup.pasting_adds(source, sampled(world, 0.5).sides["source"][1][0], 0)  # type: ignore[arg-type]
     assert change == {c: 0 for c in change}  # at probability 0
-    bank = setup.cutouts(Shards(world / "data/cutouts/grafted"))
+    bank = read_bank(Shards(world / "data/cutouts/grafted"))
     paste = PasteCutouts(bank, 1.0, "image", 2, Scale("height", 0.3, 0.5), "ground", 0.0)
     change = setup.pasting_adds(source, paste, 0)
     assert change[14] > 0 and change[0] < 0
@@ -123,4 +123,4 @@ def test_a_bad_label_is_one_sentence():
 def test_a_cutout_of_a_class_outside_of_the_label_space_is_one_sentence(world: Path):
     write_bank(world, "grafted", {"cow-0": ("cow", 14, np.full((4, 4, 4), 255, np.uint8))})
     with pytest.raises(GraftError, match=r"data/cutouts/grafted: .* no class 'cow'.*take its cutouts out"):
-        setup.cutouts(Shards(world / "data/cutouts/grafted"))
+        read_bank(Shards(world / "data/cutouts/grafted"))

@@ -1,0 +1,39 @@
+"""The files of segmenters: the same bytes from the same weights, and a sentence for a bad one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from stages import segmenter
+
+
+def test_segmenter_files(tmp_path: Path):
+    torch.manual_seed(0)
+    names = [f"class {k}" for k in range(5)]
+    model = segmenter.build("unet", 5)
+    segmenter.save(model, tmp_path / "a.safetensors", "unet", names)
+    segmenter.save(model, tmp_path / "b.safetensors", "unet", names)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    loaded, classes = segmenter.load(tmp_path / "a.safetensors")
+    assert classes == tuple(names)
+    for key, value in load_file(tmp_path / "a.safetensors").items():
+        assert torch.equal(value, model.state_dict()[key])
+        assert torch.equal(value, loaded.state_dict()[key])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "foreign", "other classes"])
+def test_a_bad_segmenter_file_is_a_sentence(tmp_path: Path, damage: str):
+    path = tmp_path / "a.safetensors"
+    names = [f"class {k}" for k in range(5)]
+    segmenter.save(segmenter.build("unet", 5), path, "unet", names[:4] if damage == "other classes" else names)
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage != "other classes":
+        path.write_bytes({"cut": content[:-100], "empty": b"", "foreign": b"no tensors" * 100}[damage])
+    with pytest.raises(segmenter.GraftError, match=r"a\.safetensors.*stages\.train"):
+        segmenter.load(path)

@@ -1,0 +1,85 @@
+"""A training that was killed goes on from its checkpoint, to the same bytes as an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import edit_params, outputs, write_scenes
+
+from stages.train.__main__ import main
+
+pytestmark = pytest.mark.usefixtures("root")
+REPO = Path(__file__).parents[2]
+
+
+KILLED = """
+import os, signal
+import stages.train.__main__ as train
+
+class Killer(train.Checkpoint):
+    def after_train_iter(self, runner, *arguments, **named):
+        super().after_train_iter(runner, *arguments, **named)
+        if runner.iter == int(os.environ.get("KILLED_AT", 7)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train.Checkpoint, train.CHECKPOINT_INTERVAL = Killer, 5
+train.main(["grafted", "0"])
+"""
+
+
+def killed(iteration: int = 7) -> None:
+    """A training in a process of its own that is killed in an iteration after a checkpoint of the fifth or tenth."""
+    environment = os.environ | {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "KILLED_AT": str(iteration)}
+    run = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert len(list(Path("data/.work").glob("*/*/checkpoint.pth"))) == 1
+    assert not Path("models").exists()
+
+
+@pytest.mark.parametrize("name", ["unet", "segformer-b0"])  # segformer drops out: its random state must come back too
+def test_a_killed_run_goes_on_to_the_same_bytes(root: Path, name: str, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(model=name, iterations=12, warmup=3))
+    killed()
+    main(["grafted", "0"])
+    resumed = outputs()
+    progress = capsys.readouterr().err
+    assert " 5/12" in progress
+    assert " 0/12" not in progress  # it did not begin anew
+    main(["grafted", "0"])
+    assert outputs() == resumed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "iteration"),
+    [("source_only", 6), ("daformer", 10), ("hrda", 8), ("mic", 5), ("mic_hrda", 9), ("supervised", 7)],
+)
+def test_a_killed_run_of_any_method_goes_on_to_the_same_bytes(
+    root: Path, method: str, iteration: int, capsys: pytest.CaptureFixture
+):
+    if method == "supervised":
+        write_scenes(root, "target", 5, labelled=True)
+    change = {"method": method, "iterations": 12, "warmup": 3, "encoder": str(REPO / "models/miniature/encoder")}
+    edit_params(root, lambda params: params["train"].update(change))
+    killed(iteration)
+    main(["grafted", "0"])
+    resumed = outputs()
+    assert " 0/12" not in capsys.readouterr().err  # it did not begin anew
+    main(["grafted", "0"])
+    assert outputs() == resumed
+
+
+def test_a_run_with_other_params_does_not_go_on_from_the_killed_one(root: Path):
+    edit_params(root, lambda params: params["train"].update(iterations=12))
+    killed()
+    edit_params(root, lambda params: params["train"].update(iterations=8))
+    main(["grafted", "0"])
+    after_kill = outputs()
+    main(["grafted", "0"])
+    assert outputs() == after_kill
+    assert len(after_kill[1].splitlines()) == 1 + 8

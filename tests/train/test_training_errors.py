@@ -1,0 +1,86 @@
+"""What a user can mend is one sentence, before any work where it can be known then."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import edit_params, encoder_of_a_unet, fails, write, write_scenes
+
+from stages import params
+from stages.samples import Shards, png_bytes
+from stages.train import setup
+from stages.train.__main__ import main
+
+pytestmark = pytest.mark.usefixtures("root")
+REPO = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("missing", "train.encoder: there is no encoder/model.safetensors"),
+        ("cut short", "encoder/model.safetensors is damaged"),
+        ("of another network", "is not the encoder of train.model; set train.encoder to null"),
+    ],
+)
+def test_a_bad_encoder_is_one_sentence(root: Path, capsys: pytest.CaptureFixture, damage: str, says: str):
+    encoder_of_a_unet(root / "encoder")
+    path = root / "encoder/model.safetensors"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut short":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        edit_params(root, lambda params: params["train"].update(model="segformer-b0"))
+    edit_params(root, lambda params: params["train"].update(encoder="encoder"))
+    assert says in fails(capsys, "baseline", "0")
+
+
+def test_a_method_that_lacks_what_it_needs_is_one_sentence(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(method="supervised"))
+    assert "run `python -m stages.scenes oracle`" in fails(capsys, "grafted", "0")
+    write_scenes(root, "oracle", 5, labelled=False)
+    assert "has no label.png" in fails(capsys, "grafted", "0")
+    edit_params(root, lambda params: params["train"].update(method="daformer"))
+    assert "train.encoder, which is null" in fails(capsys, "grafted", "0")
+    edit_params(root, lambda params: params["train"].update(method="hrda", detail={"size": [64, 64], "weight": 0.1}))
+    assert "larger than the images of 32 x 64" in fails(capsys, "grafted", "0")
+
+
+def test_a_published_size_for_small_scenes_is_one_sentence(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(target_size=[136, 256], source_size=[136, 256]))
+    assert "[136, 256] is more than 4 times as large as images of data/scenes/source" in fails(capsys, "grafted", "0")
+    sides = Shards("data/scenes/source"), Shards("data/scenes/target")
+    edit_params(root, lambda params: params["train"].update(target_size=[128, 256], source_size=[128, 256]))
+    setup.check(params.read().train, *sides)
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_bad_sample_is_one_sentence_whoever_loads_it(root: Path, capsys: pytest.CaptureFixture, workers: str):
+    files = {uid: dict(each) for (row, each) in Shards("data/scenes/source") for uid in [row["uid"]]}
+    files["source-000003"]["label.png"] = png_bytes(np.full((32, 64), 77, np.uint8))
+    rows = {uid: {"height": 32, "width": 64} for uid in files}
+    shutil.rmtree(root / "data/scenes/source")
+    write(root / "data/scenes/source", files, rows)
+    with pytest.raises(SystemExit):
+        main(["baseline", "0", "--workers", workers])
+    said = capsys.readouterr().err.strip()
+    message = said[said.index("error: ") :]
+    assert message.startswith("error: data/scenes/source: sample source-000003: the label holds the id 77")
+    assert "\n" not in message
+
+
+def test_errors_are_sentences(root: Path, capsys: pytest.CaptureFixture):
+    assert "data/cutouts/nope/index.jsonl" in fails(capsys, "nope", "0")
+    assert "seed" in fails(capsys, "grafted", "-1")
+    write_scenes(root, "target", 0, labelled=False)
+    assert "data/scenes/target holds no image" in fails(capsys, "grafted", "0")
+
+
+def test_a_loss_that_explodes_is_a_sentence(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(lr=1e30, warmup=0, iterations=6))
+    assert "train.lr" in fails(capsys, "grafted", "0")
+    assert not Path("models").exists()
