@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
 
@@ -17,6 +17,7 @@ test test-all: export OMP_NUM_THREADS := 1
 .PHONY: repro ship test test-all lint
 
 repro: $(READY)  ## the root line, then its table
+	@python -m stages.preflight
 	dvc repro
 	@python -m stages.report --table
 
@@ -37,8 +38,11 @@ lint: $(READY)
 	mypy
 
 # --no-deps: the lock is complete, and mmcv-lite names an unmaintained mmengine as its dependency (onedl-mmengine
-# stands in for it). pip itself is pinned by the Python that made the venv.
+# stands in for it). What builds the three packages that come as source is pinned too, and must be there first.
+# pip itself is pinned by the Python that made the venv.
+INSTALL := $(BIN)/pip install --quiet --no-deps --disable-pip-version-check
 $(READY): requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt
+	$(INSTALL) -c requirements.txt setuptools wheel Cython
+	$(INSTALL) --no-build-isolation -r requirements.txt
 	touch $(READY)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from stages.sections import Count, Positive, Section, Share
+from stages.sections import Count, Positive, Section, Share, known
 
 Level = Annotated[float, Field(ge=0.0)]
 Number = Annotated[int, Field(ge=0)]
@@ -86,6 +86,12 @@ class Clean(Rules):
     preset: Literal["none", "ucg", "strict"]
     order: Literal["stability", "predicted_iou", "class_score", "agreement"]
     classes: dict[str, Rules]
+
+    @field_validator("classes")
+    @classmethod
+    def known_classes(cls, rules: dict[str, Rules]) -> dict[str, Rules]:
+        known(rules)
+        return rules
 
     def changes(self, name: str) -> list[dict[str, float | None]]:
         """What is set beside the preset, for all classes and then for this one."""

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import GraftError
 from stages.mask_params import Clean, Refine
-from stages.sections import Count, Section, Seed, Share, Side
+from stages.sections import Count, Section, Seed, Share, Side, known
 from stages.train_params import Evaluate, Train
 
 __all__ = ["GraftError", "Params", "command", "read"]
@@ -110,18 +110,16 @@ class Params(Section):
     evaluate: Evaluate
     engine: Engine
 
-    @model_validator(mode="after")
-    def known_classes(self) -> Params:
-        for name in self.classes:
-            try:
-                CITYSCAPES.id(name)
-            except GraftError as error:
-                raise ValueError(str(error)) from None
+    @field_validator("classes")
+    @classmethod
+    def known_classes(cls, names: list[str]) -> list[str]:
+        known(names)
+        for name in names:
             if " " in name:
                 raise ValueError(f"class {name!r} has a space in its name, which a stage's name may not have")
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("classes names a class twice")
-        return self
+            if names.count(name) > 1:
+                raise ValueError(f"names the class {name} twice")
+        return names
 
 
 def read(path: Path | str = "params.yaml") -> Params:
@@ -149,9 +147,11 @@ def _sentence(error: Any) -> str:
     if error["type"] == "missing":
         return f"key {key} is missing"
     complaint = error["msg"].removeprefix("Value error, ")
+    if error["type"] != "value_error":  # ours are written as they should read, and may begin with a name
+        complaint = complaint[0].lower() + complaint[1:]
     value = error["input"]
     shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | list) or value is None else ""
-    return f"{key}: {complaint[0].lower() + complaint[1:]}{shown}"
+    return f"{key}: {complaint}{shown}"
 
 
 class Main(Protocol):

@@ -28,10 +28,10 @@ from stages.shards import (
     Stored,
     content_hash,
     parse_row,
-    replacing,
     tar_spans,
     write_tar,
 )
+from stages.whole import write_whole
 
 __all__ = [
     "Built",
@@ -175,9 +175,7 @@ def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str
         write_tar(folder / shard, _members(group), needed)
         lines += [canonical(one.row | {"shard": shard}) + "\n" for one in group]
         shards.add(shard)
-    content = "".join(lines).encode()
-    with replacing(folder / INDEX, needed=len(content)) as file:
-        file.write(content)
+    write_whole(folder / INDEX, "".join(lines))
     _sweep(folder, shards | {INDEX})
 
 

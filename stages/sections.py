@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from stages.labels import CITYSCAPES, GraftError
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -17,3 +20,12 @@ class Section(BaseModel):
     """A section of params.yaml: frozen, no coercion, no unknown key, no NaN."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def known(names: Iterable[str]) -> None:
+    """For a validator: ValueError with the first of the names that is no Cityscapes class."""
+    for name in names:
+        try:
+            CITYSCAPES.id(name)
+        except GraftError as error:
+            raise ValueError(str(error)) from None

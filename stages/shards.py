@@ -1,4 +1,4 @@
-"""Samples on disk: the index, the tars, verified reading, and files that appear whole or not at all.
+"""Samples on disk: the index, the tars, and verified reading.
 
 A finished folder holds nothing but
     index.jsonl           one line per sample, sorted by uid: {"uid", "key", "sha256", "shard", ...its row}
@@ -7,21 +7,19 @@ A finished folder holds nothing but
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
-import os
 import re
-import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Self
 
 from stages.keys import canonical
 from stages.labels import GraftError
+from stages.whole import replacing
 
 Row = dict[str, Any]
 Spans = dict[str, tuple[int, int]]
@@ -29,7 +27,6 @@ Spans = dict[str, tuple[int, int]]
 INDEX = "index.jsonl"
 OWN_FIELDS = ("uid", "key", "sha256", "shard")
 TAR_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.tar")
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def content_hash(row: Row, files: dict[str, bytes]) -> str:
@@ -81,6 +78,12 @@ class Shards:
         """(row, files) in the order of the uids, one sample in memory at a time."""
         for row in self.rows:
             yield row, self._stored(row).files()
+
+    def verify(self) -> Self:
+        """Read every sample once, and be there again: GraftError, before any work, when one is missing or damaged."""
+        for row in self.rows:
+            self._stored(row).files()
+        return self
 
     def read(self, uid: str) -> dict[str, bytes]:
         """The files of one sample, suffix -> content. GraftError for a uid that the index lacks."""
@@ -144,25 +147,3 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]], needed: int) -> 
             header = tarfile.TarInfo(name)
             header.size = len(content)
             tar.addfile(header, io.BytesIO(content))
-
-
-@contextlib.contextmanager
-def replacing(path: Path, needed: int) -> Iterator[IO[bytes]]:
-    """A file that appears whole or not at all to whoever kills the process: written beside its place, then renamed.
-
-    Not synced to the disk, which costs 20 ms a sample: what a power cut tears, the sample's hash tells, and the next
-    run makes it again. Raises GraftError when the disk is full; `needed` is the number of bytes to name in it."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno not in DISK_FULL:
-            raise
-        free = shutil.disk_usage(path.parent).free
-        raise GraftError(
-            f"{path}: no space left on the disk or over quota: about {needed / 1e6:.2f} MB needed, "
-            f"{free / 1e6:.2f} MB are free; make room and run again, what was finished is kept"
-        ) from error

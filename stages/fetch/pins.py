@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.fetch.record import Listed
 from stages.labels import GraftError
+from stages.whole import write_whole
 
 COLUMNS = ("name", "size", "sha256")
 
@@ -41,10 +41,7 @@ def write(path: Path, pins: dict[str, Pin]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((name, pins[name].size, pins[name].sha256) for name in sorted(pins))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text.getvalue())
-    os.replace(unfinished, path)
+    write_whole(path, text.getvalue())
 
 
 def compare(listed: list[Listed], pins: dict[str, Pin], path: Path) -> None:

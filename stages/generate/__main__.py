@@ -9,6 +9,8 @@ cost     miniature (64 images of 64 x 64, 20 steps): half a minute on one CPU co
 expect   `rejected` is empty in every row; a reason marks a constant image or a map without contrast
 source   UCG (Montalvo et al., J. Imaging 2025), generation; OVAM (Marcos-Manchón et al., CVPR 2024)
 
+`generate` in params.yaml says how many and how, `engine` by how many workers. Finished samples that still match are
+kept, so a stopped run goes on where it was.
 `python -m stages.generate preview --help` tries a single prompt, `... optimise --help` learns an embedding of a class.
 """
 
@@ -29,7 +31,6 @@ from stages.generate.published import Published
 from stages.generate.sampling import Sampling, Switches
 from stages.generate.sources import Source
 from stages.generate.task import Painter, block, blocks
-from stages.labels import CITYSCAPES
 from stages.params import Generate, GraftError, command, read
 from stages.samples import Sample, build, code_version, file_hash, key, npy_bytes, png_bytes
 
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _generate(name: str) -> None:
     params = read()
+    if name not in params.classes:
+        raise GraftError(f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there")
     settings = params.generate
     if published := sources.cutouts(settings.source, name):
         take_in(published)
@@ -57,7 +60,7 @@ def _generate(name: str) -> None:
     source = sources.read(settings.source, name)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
-    _check_method(settings, folder)
+    checkpoint.check_method(settings, folder)
 
     common = _common(settings, source, folder)
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}
@@ -87,37 +90,11 @@ def take_in(cutouts: Published) -> None:
 
 def _arguments(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(
-        prog="python -m stages.generate",
-        description="Generate images of CLASS, each with the attention map of its class word. The section "
-        "`generate` of params.yaml says how many and how, SOURCE/CLASS.yaml (`generate.source`) says of what, the "
-        "section `engine` by how many workers. Finished samples that still match are kept, so a stopped run goes "
-        "on where it was. `preview` in place of CLASS tries one prompt, `optimise` learns an embedding of a class.",
+        prog="python -m stages.generate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", metavar="CLASS", help=f"one of: {', '.join(CITYSCAPES.names)}")
+    parser.add_argument("name", metavar="CLASS", help="a class of params.yaml `classes`, such as bus")
     name: str = parser.parse_args(argv).name
-    CITYSCAPES.id(name)
     return name
-
-
-def _check_method(settings: Generate, folder: Path) -> None:
-    joint = checkpoint.kind(folder) == checkpoint.JOINT
-    if joint and (settings.attribution, settings.self_attention) != ("daam", None):
-        raise GraftError(
-            f"params.yaml: generate.model {folder} is a {checkpoint.JOINT}, whose pixels and text attend together; "
-            f"set generate.attribution to daam and generate.self_attention to null"
-        )
-    if settings.branch == "cond":
-        return
-    if settings.attribution != "ovam":
-        raise GraftError(
-            f"params.yaml: generate.branch is {settings.branch}, but {settings.attribution} is defined on the "
-            f"conditional half; set the branch to cond"
-        )
-    if not checkpoint.guided(folder, settings.guidance):
-        raise GraftError(
-            f"params.yaml: generate.branch is {settings.branch}, but without guidance (generate.guidance is 1, or the "
-            f"model has learned its own) there is no unconditional half to record; set the branch to cond"
-        )
 
 
 def _uid(name: str, seed: int) -> str:

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from stages.params import GraftError
+from stages import tensors
+from stages.params import Generate, GraftError
+from stages.tensors import BACK
 
 INDEX = "model_index.json"
 JOINT = "StableDiffusion3Pipeline"  # pixels and text attend jointly: no text of its own can be recorded
@@ -20,7 +20,6 @@ PIPELINES = {  # what this stage can record, and the parts that must have weight
     "StableDiffusionXLPipeline": ("unet", *CLIP, "text_encoder_2"),
     JOINT: ("transformer", *CLIP, "text_encoder_2"),
 }
-BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -77,20 +76,55 @@ def kind(folder: Path) -> str:
     return str(name)
 
 
+def parts(folder: Path) -> dict[str, tuple[str, str]]:
+    """name -> (library, class) of each part that must have weights, as the folder's index has it. GraftError for a
+    part that the index does not name, or names without its class."""
+    needed = PIPELINES[kind(folder)]
+    index, found = _table(folder / INDEX), {}
+    for name in needed:
+        maker = index.get(name)
+        if not (isinstance(maker, list) and len(maker) == 2 and maker[0] in ("diffusers", "transformers")):
+            raise GraftError(f"{folder / INDEX} names no model of diffusers or transformers as its {name}; {BACK}")
+        found[name] = (maker[0], str(maker[1]))
+    return found
+
+
 def check(folder: Path) -> None:
     """Raise GraftError unless `folder` holds a whole pipeline in the diffusers layout: its parts there, every
     JSON file readable, every safetensors file opening (headers and lengths are read)."""
-    parts = PIPELINES[kind(folder)]
+    needed = parts(folder)
     for path in sorted(folder.rglob("*.json")):
         _table(path)
-    for part in parts:
+    for part in needed:
         if not any((folder / part).glob("*.safetensors")):
             raise GraftError(f"{folder / part} has no *.safetensors file; {BACK}")
     # Without either, transformers makes an empty tokenizer, and every prompt reads as nothing.
     if not any((folder / "tokenizer" / name).is_file() for name in ("tokenizer.json", "merges.txt")):
         raise GraftError(f"{folder / 'tokenizer'} has neither tokenizer.json nor merges.txt; {BACK}")
     for path in sorted(folder.rglob("*.safetensors")):
-        _check_header(path)
+        tensors.check(path)
+
+
+def check_method(settings: Generate, folder: Path) -> None:
+    """Raise GraftError when this model cannot give the maps that the settings ask for."""
+    joint = kind(folder) == JOINT
+    if joint and (settings.attribution, settings.self_attention) != ("daam", None):
+        raise GraftError(
+            f"params.yaml: generate.model {folder} is a {JOINT}, whose pixels and text attend together; "
+            f"set generate.attribution to daam and generate.self_attention to null"
+        )
+    if settings.branch == "cond":
+        return
+    if settings.attribution != "ovam":
+        raise GraftError(
+            f"params.yaml: generate.branch is {settings.branch}, but {settings.attribution} is defined on the "
+            f"conditional half; set the branch to cond"
+        )
+    if not guided(folder, settings.guidance):
+        raise GraftError(
+            f"params.yaml: generate.branch is {settings.branch}, but without guidance (generate.guidance is 1, or the "
+            f"model has learned its own) there is no unconditional half to record; set the branch to cond"
+        )
 
 
 def guided(folder: Path, guidance: float) -> bool:
@@ -122,11 +156,3 @@ def _table(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise GraftError(f"{path} is damaged, it holds no table; {BACK}")
     return content
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise GraftError(f"{path} is damaged ({error}); {BACK}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from stages.generate.prompts import Prompt
 from stages.generate.recorder import listening
 from stages.generate.sampling import Sampling, Switches
 from stages.params import Generate, GraftError
+from stages.tensors import BACK
 
 Pipeline = Any  # a diffusers pipeline: it gets its parts at run time, unseen by type checkers
 AS_IT_IS = Switches()
@@ -53,16 +55,27 @@ def load(folder: Path, dtype: str, switches: Switches = AS_IT_IS, device: str | 
     kind: Any = getattr(diffusers, checkpoint.kind(folder))
     unchecked = {"safety_checker": None, "requires_safety_checker": False}
     options = unchecked if "safety_checker" in inspect.signature(kind).parameters else {}
+    given = {"dtype": getattr(torch, dtype), "local_files_only": True, "use_safetensors": True}
     try:
-        pipe = kind.from_pretrained(
-            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, **options
-        )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
+        parts = {name: _part(folder / name, maker, given) for name, maker in checkpoint.parts(folder).items()}
+        pipe = kind.from_pretrained(folder, **given, **parts, **options)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise GraftError(f"params.yaml: generate.model {folder} cannot be loaded ({reason}); fetch it again") from None
     pipe.set_progress_bar_config(disable=True)
     torch.backends.cudnn.deterministic = True
     return switched(pipe, switches, device)
+
+
+def _part(folder: Path, maker: tuple[str, str], given: dict[str, Any]) -> Any:
+    """One model of the pipeline. GraftError when its weights lack a tensor: transformers would give that random
+    values, diffusers leave it without any."""
+    library, name = maker
+    kind: Any = getattr(importlib.import_module(library), name)
+    model, info = kind.from_pretrained(folder, output_loading_info=True, **given)
+    if lacking := sorted(info["missing_keys"]):
+        raise GraftError(f"{folder}: the weights lack {len(lacking)} tensors of {name}, such as {lacking[0]}; {BACK}")
+    return model
 
 
 def switched(pipe: Pipeline, switches: Switches, device: str) -> Pipeline:

@@ -3,6 +3,8 @@
 in    nothing but the seed
 out   stages/miniature/data/book/{train,heldout}/{images.npy, masks.npy, pages.json}
 command   python -m stages.miniature.book        cost   40 s on one core, 280 MB
+expected  about as many pages of each of the 26 subtypes, a twentieth of them grey
+source    ours: the procedural pages of stages/miniature/picturebook.py
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ out   metrics/miniature.json; models/miniature/{diffusion, clip, sam, encoder}, 
       dvc.yaml)
 command   python -m stages.miniature.release        cost   4 min on one core
 expected  scorer: 0.90 or more of the drawings of every class; sam: mean IoU 0.85 or more
+source    each measure as its function says; drawing a page again: SDEdit, Meng et al. 2022
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 in    stages/miniature/data/book/train, stages/miniature/data/models/vae
 out   stages/miniature/data/models/words: tokenizer, text_encoder (then frozen), unet (`diffusion` goes on with it)
 command   python -m stages.miniature.words        cost   15 min on one core
+expected  `diffusion` goes on from here to drawings that the scorer knows, and to maps that lie on the object
 source    Rombach et al. 2022, arXiv 2112.10752, section 3.3: the text encoder is optimised jointly with the UNet
 
 A text encoder that was trained by contrast alone (CLIP) was tried first: it packs the whole caption into the last

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from stages.refine.weights import load
+from stages.refine.weights import load, load_model
 
 # The rivals are fixed, not params `classes`: adding a class must not change, and so remake, the scores of the
 # others. They are the things that a street object is most easily mistaken for.
@@ -54,7 +54,7 @@ class Clip:
     """A CLIP with the embeddings of a fixed list of texts, both loaded once."""
 
     def __init__(self, folder: Path, candidates: Sequence[str], device: str = "cpu") -> None:
-        self.model = load(CLIPModel, folder, use_safetensors=True).eval().to(device)
+        self.model = load_model(CLIPModel, folder).to(device)
         self.image_processor = load(CLIPImageProcessor, folder)
         self.device = device
         self.text_features = self._encode(load(CLIPTokenizer, folder), candidates)

@@ -17,9 +17,10 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
 
 from stages.labels import GraftError
-from stages.refine.weights import load
+from stages.refine.weights import load, load_model
 
 CELLS = 5  # the peak of the map: as many cells
+POOLER = ("pooler.",)  # DINO has none, and the patch tokens do not pass it
 TOUCHING = 0.5  # a region counts if it holds a cell of at least this share of the map's maximum
 
 
@@ -60,8 +61,8 @@ class Features:
     network that has one (ResNet, ConvNeXt, ...)."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
-        model = load(AutoModel, folder, use_safetensors=True)
-        self.model = getattr(model, "vision_model", model).eval().to(device)
+        model = load_model(AutoModel, folder, unused=POOLER)
+        self.model = getattr(model, "vision_model", model).to(device)
         self.processor = load(AutoImageProcessor, folder)
         self.device, self.folder = device, folder
         config = getattr(self.model.config, "vision_config", self.model.config)

@@ -26,7 +26,7 @@ from transformers import (
 from stages.labels import GraftError
 from stages.refine.candidates import Candidates, Encoded, Image
 from stages.refine.prompts import Prompt
-from stages.refine.weights import load
+from stages.refine.weights import load, load_model
 
 # model_type -> model and processor. The video models' checkpoints hold the image model.
 KINDS: dict[str, tuple[Any, Any]] = {
@@ -46,7 +46,7 @@ class Sam:
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         model, processor = KINDS[kind(folder)]
-        self.model = load(model, folder, use_safetensors=True).eval().to(device)
+        self.model = load_model(model, folder).to(device)
         self.processor = load(processor, folder)
         self.device = device
         self._check_sizes(folder)

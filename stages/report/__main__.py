@@ -1,14 +1,14 @@
 """report: what the new classes gained, as a table, as plots and as one page to look at.
 
-in       params `classes`, `train.recipes`, `train.seeds`, data/scenes/val; of every CLASS data/refined/CLASS,
-         data/cleaned/CLASS.csv, metrics/clean/CLASS.json; of every recipe and seed data/evaluated/RECIPE-SEED,
-         metrics/evaluate/RECIPE-SEED.json, metrics/train/RECIPE-SEED.csv
+in       params `classes`, `train.recipes`, `train.seeds`, `evaluate.absent`, data/scenes; of every CLASS
+         data/generated/CLASS (prompts), data/refined/CLASS, data/cleaned/CLASS.csv, metrics/clean/CLASS.json; of every
+         recipe and seed data/evaluated/RECIPE-SEED, metrics/evaluate/RECIPE-SEED.json, metrics/train/RECIPE-SEED.csv
 out      metrics/summary.json, metrics/{iou,confusion,curves}.csv for `dvc plots show`, metrics/overview.png,
-         data/report: index.html, CLASS.png, segmentations.png, iou.png, confusion.png
+         data/report: index.html, CLASS.png, segmentations.png, iou.png, confusion.png, curves.png
 command  python -m stages.report [--table]
 cost     about 5 s on one CPU core
 expect   miniature: a novel mean of 0 for baseline and of 51 or more for grafted
-source   IoU as in evaluate; mean and population standard deviation over seeds
+source   IoU as in evaluate; mean and sample standard deviation over seeds
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import argparse
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,13 +24,19 @@ from typing import Any
 
 import numpy as np
 
+from stages.keeplist import verdicts
 from stages.labels import CITYSCAPES
 from stages.params import GraftError, Params, command, read
 from stages.report import charts, sheets, tables
+from stages.report.colours import legend, palette
 from stages.report.page import page
+from stages.report.paste import pasted
 from stages.samples import Shards, png_array, png_bytes
+from stages.whole import write_whole
 
 METRICS, REPORT = Path("metrics"), Path("data/report")
+PLANES = ("image", "attribution", "seed", "mask")  # what refine leaves of a sample
+STREET = (145, [290])  # height and width of a street's tile
 SHOWN = 8  # kept and rejected samples on a class's sheet, validation images on the sheet of segmentations
 
 
@@ -50,23 +55,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     pictures = {f"{name}.png": class_sheet(name) for name in params.classes}
     pictures["segmentations.png"] = png_bytes(segmentation_sheet(params, SHOWN))
-    examples = [example_sheet(params.classes), segmentation_sheet(params, len(params.classes))]
+    segmentations = segmentation_sheet(params, len(params.classes))
+    overview = sheets.stacked([example_sheet(params.classes), street_sheet(params.classes), segmentations])
 
     result = tables.summary(runs)
-    write(METRICS / "summary.json", (json.dumps(result, indent=2) + "\n").encode())
-    write(METRICS / "iou.csv", table(tables.iou_rows(result, params.classes)))
-    write(METRICS / "confusion.csv", table(tables.confusion_rows(runs)))
-    write(METRICS / "curves.csv", table(curves))
-    write(METRICS / "overview.png", png_bytes(sheets.stacked(examples)))
+    write_whole(METRICS / "summary.json", (json.dumps(result, indent=2) + "\n").encode())
+    write_whole(METRICS / "iou.csv", table(tables.iou_rows(result, params.classes)))
+    write_whole(METRICS / "confusion.csv", table(tables.confusion_rows(runs)))
+    write_whole(METRICS / "curves.csv", table(curves))
+    write_whole(METRICS / "overview.png", png_bytes(overview))
     pictures["iou.png"] = charts.iou_chart(result, params.classes)
+    pictures["curves.png"] = charts.curves_chart(curves)
     pictures["confusion.png"] = charts.confusion_chart({recipe: tables.shares(seeds) for recipe, seeds in runs.items()})
     shutil.rmtree(REPORT, ignore_errors=True)
     for name, content in pictures.items():
-        write(REPORT / name, content)
+        write_whole(REPORT / name, content)
     absent = [name for name in CITYSCAPES.names if name not in tables.present(result, params.classes)]
     lines = tables.comparison(result, params.classes)
-    html = page(lines, params.train.seeds, absent, counts, means=len(tables.MEANS))
-    write(REPORT / "index.html", html.encode())
+    zeros = params.evaluate.absent == "mmseg"
+    html = page(lines, params.train.seeds, absent, counts, means=len(tables.MEANS), zeros=zeros)
+    write_whole(REPORT / "index.html", html.encode())
     show(result, params.classes)
 
 
@@ -116,61 +124,67 @@ def read_curve(recipe: str, seed: int) -> list[tables.Row]:
 
 def class_sheet(name: str) -> bytes:
     """PNG of kept samples, evenly spaced, and of rejected ones, every reason in turn."""
-    refined = Shards(Path("data/refined") / name)
+    refined, words = Shards(Path("data/refined") / name), prompts(name)
     kept, rejected = verdicts(Path("data/cleaned") / f"{name}.csv")
     reasons = {uid: reason for reason, uids in rejected.items() for uid in uids}
     chosen = [
-        [candidate(refined, uid, reasons.get(uid, "")) for uid in uids]
+        [candidate(refined, uid, reasons.get(uid, ""), words.get(uid, "")) for uid in uids]
         for uids in (sheets.spaced(kept, SHOWN), sheets.in_turns(rejected, SHOWN))
     ]
     return png_bytes(sheets.candidate_sheet(*chosen))
 
 
-def verdicts(path: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """The kept uids, and reason -> rejected uids, of a keep-list."""
-    again = f"run `python -m stages.clean {path.stem}` or `dvc repro`"
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; {again}")
-    kept: list[str] = []
-    rejected: dict[str, list[str]] = {}
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            if not {"uid", "kept", "reason"} <= row.keys():
-                raise GraftError(f"{path} has no columns uid, kept and reason; {again}")
-            (kept if row["kept"] == "1" else rejected.setdefault(row["reason"], [])).append(row["uid"])
-    return kept, dict(sorted(rejected.items()))
+def prompts(name: str) -> dict[str, str]:
+    """uid -> the prompt that it was drawn from; cutouts that were taken in may have none."""
+    return {row["uid"]: row.get("prompt", "") for row in Shards(Path("data/generated") / name).rows}
 
 
-def candidate(refined: Shards, uid: str, reason: str) -> sheets.Candidate:
+def candidate(refined: Shards, uid: str, reason: str, words: str) -> sheets.Candidate:
     files = refined.read(uid)
-    planes = (png_array(files[f"{name}.png"]) for name in ("image", "attribution", "seed", "mask"))
-    return sheets.Candidate(uid, reason, *planes)
+    image, attribution, seed, mask = (png_array(files[f"{plane}.png"]) for plane in PLANES)
+    return sheets.Candidate(uid, reason, image, attribution, seed, mask, words)
 
 
 def example_sheet(classes: Sequence[str]) -> sheets.Picture:
-    """One kept sample of every class, from the middle of its keep-list: image, map, seed, mask, cutout."""
-    chosen = []
-    for name in classes:
+    """One kept sample of every class, from the middle of its keep-list: its words, image, map, seed, mask, cutout, and
+    how it looks in a labelled source street."""
+    source, colours, lines, captions = Shards("data/scenes/source"), palette(classes), [], []
+    for name, street in zip(classes, sheets.spaced([row["uid"] for row in source.rows], len(classes)), strict=False):
         kept, _ = verdicts(Path("data/cleaned") / f"{name}.csv")
-        refined = Shards(Path("data/refined") / name)
-        chosen += [candidate(refined, uid, "") for uid in kept[len(kept) // 2 :][:1]]
-    return np.array(sheets.block(chosen))
+        words, files = prompts(name), source.read(street)
+        for uid in kept[len(kept) // 2 :][:1]:
+            one = candidate(Shards(Path("data/refined") / name), uid, "", words.get(uid, ""))
+            scene = (png_array(files["image.png"]), png_array(files["label.png"]))
+            image, label = pasted(*scene, one.image, one.mask, CITYSCAPES.id(name))
+            lines.append([*sheets.pictures(one), image, colours[label]])
+            captions.append((f"{name}: {one.words or one.uid}", sheets.INK))
+    header = [*sheets.COLUMNS, "pasted into a source street", "and into its label"]
+    return sheets.grid(lines, header, widths=[*[sheets.TILE] * len(sheets.COLUMNS), 256], captions=captions)
+
+
+def street_sheet(classes: Sequence[str]) -> sheets.Picture:
+    """The two domains side by side: a source street with its label, two target streets, which have none."""
+    source, target = Shards("data/scenes/source"), Shards("data/scenes/target")
+    files = source.read(source.rows[len(source) // 2]["uid"])
+    line = [png_array(files["image.png"]), palette(classes)[png_array(files["label.png"])]]
+    line += [png_array(target.read(uid)["image.png"]) for uid in sheets.spaced([r["uid"] for r in target.rows], 2)]
+    header = ["source: labelled, without the new classes", "its label", "target: unlabelled, with them", ""]
+    return sheets.grid([line], header, *STREET)
 
 
 def segmentation_sheet(params: Params, shown: int) -> sheets.Picture:
     """The validation images richest in each novel class, in turn: image, truth, every recipe's prediction."""
     val, seed = Shards("data/scenes/val"), params.train.seeds[0]
     predicted = {recipe: Shards(f"data/evaluated/{recipe}-{seed}") for recipe in params.train.recipes}
-    lines, used = [], set()
+    colours, lines, used = palette(params.classes), [], set()
     for uid in sheets.in_turns(richest(val.rows, params.classes), shown):
         files = val.read(uid)
         maps = [png_array(files["label.png"])]
         maps += [png_array(shards.read(uid)["prediction.png"]) for shards in predicted.values()]
-        lines.append([png_array(files["image.png"]), *map(CITYSCAPES.colourise, maps)])
-        used |= set(np.unique(maps))
-    sheet = sheets.grid(lines, ["image", "truth", *predicted], height=128, width=256)
-    colours = {name: CITYSCAPES.palette[k] for k, name in enumerate(CITYSCAPES.names) if k in used}
-    return np.concatenate([sheet, sheets.legend(colours, sheet.shape[1])])
+        lines.append([png_array(files["image.png"]), *(colours[labels] for labels in maps)])
+        used |= {int(k) for k in np.unique(maps)}
+    sheet = sheets.grid(lines, ["target image", "truth", *predicted], *STREET)
+    return np.concatenate([sheet, sheets.legend(legend(used, params.classes), sheet.shape[1])])
 
 
 def richest(rows: Iterable[Mapping[str, Any]], novel: Sequence[str]) -> dict[str, list[str]]:
@@ -191,14 +205,6 @@ def table(rows: Sequence[tables.Row]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,14 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.report.tables import Summary, present
+from stages.report.tables import Row, Summary, present
 
 COLOURS = ("#9aa0a6", "#188038", "#1a73e8", "#e8710a", "#a142f4", "#d93025")
 
 
 def iou_chart(result: Summary, novel: Sequence[str]) -> bytes:
-    """IoU of every class, one bar per recipe, with the standard deviation over seeds as its error bar."""
+    """IoU of every class, one bar per recipe, with the standard deviation over seeds, if several, as its error bar."""
     names = present(result, novel)
+    several = any(measures["seeds"] > 1 for measures in result.values())
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -27,7 +28,7 @@ def iou_chart(result: Summary, novel: Sequence[str]) -> bytes:
             places = np.arange(len(names)) + (k - (len(result) - 1) / 2) * width
             heights, errors = [value["mean"] for value in values], [value["std"] for value in values]
             colour = COLOURS[k % len(COLOURS)]
-            axes.bar(places, heights, width, yerr=errors, capsize=2, label=recipe, color=colour)
+            axes.bar(places, heights, width, yerr=errors if several else None, capsize=2, label=recipe, color=colour)
         axes.set(ylabel="IoU in %", ylim=(0, 100))
         labels = [f"{name}\n(novel)" if name in novel else name for name in names]
         axes.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
@@ -53,6 +54,26 @@ def confusion_chart(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) ->
                 axes.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", color=colour, size=7)
 
     return _png(draw, (len(matrices) * (0.36 * size + 1.6), 0.36 * size + 1.6))
+
+
+def curves_chart(rows: Sequence[Row]) -> bytes:
+    """The loss over the iterations, one line per training, one colour per recipe. No row: empty axes."""
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    trainings = list(dict.fromkeys((row["recipe"], row["seed"]) for row in rows))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for recipe, seed in trainings:
+            curve = [(row["iter"], row["loss"]) for row in rows if (row["recipe"], row["seed"]) == (recipe, seed)]
+            label = recipe if seed == next(other for name, other in trainings if name == recipe) else None
+            colour = COLOURS[recipes.index(recipe) % len(COLOURS)]
+            axes.plot(*zip(*curve, strict=True), label=label, color=colour, linewidth=1)
+        axes.set(xlabel="iteration", ylabel="loss", ylim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+        if trainings:
+            axes.legend(frameon=False, ncols=len(recipes), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+    return _png(draw, (7.5, 3.0))
 
 
 def _png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:

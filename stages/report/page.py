@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from stages.report.reasons import MEANINGS
+
 
 def page(
     table: Sequence[Sequence[str]],
@@ -15,8 +17,10 @@ def page(
     counts: Mapping[str, Mapping[str, Any]],
     *,
     means: int,
+    zeros: bool,
 ) -> str:
-    """index.html. `table`: header, classes, then `means` lines of means. `counts`: class -> what the cleaner counted:
+    """index.html. `table`: header, classes, then `means` lines of means. `absent`: the classes without an IoU; `zeros`:
+    whether a class that the truth lacks is 0 once it is predicted. `counts`: class -> what the cleaner counted:
     {"samples", "kept", "rejected": rule -> first to reject, "alone": rule -> would reject by itself}."""
     rules = list(dict.fromkeys(rule for count in counts.values() for rule in count["rejected"]))
     environment = Environment(
@@ -24,5 +28,12 @@ def page(
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
-        table=table, seeds=seeds, absent=absent, counts=counts, rules=rules, means=means
+        table=table,
+        seeds=seeds,
+        absent=absent,
+        counts=counts,
+        rules=rules,
+        means=means,
+        zeros=zeros,
+        meanings=MEANINGS,
     )

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.uint8]
+Colour = tuple[int, int, int]
 
 COLUMNS = ("image", "attribution", "seed mask", "mask", "cutout")
 WHITE, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (0, 120, 60), (180, 30, 30)
@@ -28,6 +29,7 @@ class Candidate:
     attribution: Plane  # (H, W) uint8, 0 .. 255
     seed: Plane  # (H, W) uint8, 0 or 255
     mask: Plane  # (H, W) uint8, 0 or 255
+    words: str = ""  # the prompt that it was drawn from; empty for one that was taken in
 
 
 def heat(image: Picture, attribution: Plane) -> Picture:
@@ -63,19 +65,32 @@ def fitted(picture: Picture, height: int, width: int) -> Image.Image:
     return tile
 
 
-def grid(lines: Sequence[Sequence[Picture]], header: Sequence[str], height: int = TILE, width: int = TILE) -> Picture:
-    """Pictures in lines below the titles of their columns; a shorter line ends early. No line: the titles alone."""
-    sheet = Image.new("RGB", (len(header) * (width + GAP), LINE + len(lines) * (height + GAP)), WHITE)
-    for column, title in enumerate(header):
-        write(sheet, (column * (width + GAP), 3), title)
+def grid(
+    lines: Sequence[Sequence[Picture]],
+    header: Sequence[str],
+    height: int = TILE,
+    widths: Sequence[int] = (TILE,),
+    captions: Sequence[tuple[str, Colour]] = (),
+) -> Picture:
+    """Pictures in lines below the titles of their columns, each line below its caption, if there are captions.
+
+    `widths` of the columns, the last of them for all that follow. A shorter line ends early. No line: the titles."""
+    columns = [widths[min(k, len(widths) - 1)] for k in range(len(header))]
+    lefts = [sum(columns[:k]) + k * GAP for k in range(len(header))]
+    step = height + GAP + (LINE if captions else 0)
+    sheet = Image.new("RGB", (sum(columns) + len(columns) * GAP, LINE + len(lines) * step), WHITE)
+    for left, title in zip(lefts, header, strict=True):
+        write(sheet, (left, 3), title)
     for number, line in enumerate(lines):
-        for column, picture in enumerate(line):
-            place = (column * (width + GAP), LINE + number * (height + GAP))
-            sheet.paste(fitted(picture, height, width), place)
+        bottom = LINE + (number + 1) * step
+        if captions:
+            write(sheet, (0, bottom - step + 3), *captions[number])
+        for left, width, picture in zip(lefts, columns, line, strict=False):
+            sheet.paste(fitted(picture, height, width), (left, bottom - GAP - height))
     return np.array(sheet)
 
 
-def write(sheet: Image.Image, place: tuple[int, int], text: str, colour: tuple[int, int, int] = INK) -> None:
+def write(sheet: Image.Image, place: tuple[int, int], text: str, colour: Colour = INK) -> None:
     ImageDraw.Draw(sheet).text(place, text, fill=colour, font=ImageFont.load_default(13))
 
 
@@ -83,9 +98,9 @@ def candidate_sheet(kept: Sequence[Candidate], rejected: Sequence[Candidate]) ->
     """Kept samples on the left, rejected ones with their reason on the right, each a line of the five COLUMNS."""
     half = len(COLUMNS) * (TILE + GAP)
     blocks = [block(kept), block(rejected)]
-    sheet = Image.new("RGB", (2 * half + 6 * GAP, max(block.height for block in blocks)), WHITE)
+    sheet = Image.new("RGB", (2 * half + 6 * GAP, max(len(part) for part in blocks)), WHITE)
     for part, left in zip(blocks, (0, half + 6 * GAP), strict=True):
-        sheet.paste(part, (left, 0))
+        sheet.paste(Image.fromarray(part), (left, 0))
     return np.array(sheet)
 
 
@@ -99,27 +114,25 @@ def stacked(parts: Sequence[Picture]) -> Picture:
     return np.array(sheet)
 
 
-def block(candidates: Sequence[Candidate]) -> Image.Image:
+def block(candidates: Sequence[Candidate]) -> Picture:
     """One caption and one line of pictures per candidate, below the titles of the columns."""
-    sheet = Image.new("RGB", (len(COLUMNS) * (TILE + GAP), LINE + len(candidates) * (LINE + TILE + GAP)), WHITE)
-    for number, one in enumerate(candidates):
-        top = LINE + number * (LINE + TILE + GAP)
-        verdict, colour = (f"rejected: {one.reason}", RED) if one.reason else ("kept", GREEN)
-        write(sheet, (0, top + 3), f"{one.uid}   {verdict}", colour)
-        for column, picture in enumerate(_pictures(one)):
-            sheet.paste(fitted(picture, TILE, TILE), (column * (TILE + GAP), top + LINE))
-    for column, title in enumerate(COLUMNS):
-        write(sheet, (column * (TILE + GAP), 3), title)
-    return sheet
+    return grid([pictures(one) for one in candidates], COLUMNS, captions=[verdict(one) for one in candidates])
 
 
-def _pictures(one: Candidate) -> list[Picture]:
+def verdict(one: Candidate) -> tuple[str, Colour]:
+    """What is written above a candidate: its uid, whether it was kept, its words; red when it was not."""
+    said, colour = (f"rejected: {one.reason}", RED) if one.reason else ("kept", GREEN)
+    return f"{one.uid}   {said}   {one.words}", colour
+
+
+def pictures(one: Candidate) -> list[Picture]:
+    """What the five COLUMNS show of a candidate."""
     seed = np.repeat(one.seed[..., None], 3, axis=2)
     cutout = on_checkerboard(one.image, one.mask)
     return [one.image, heat(one.image, one.attribution), seed, outlined(one.image, one.mask), cutout]
 
 
-def legend(colours: Mapping[str, Sequence[int]], width: int) -> Picture:
+def legend(colours: Mapping[str, Sequence[int] | NDArray[np.uint8]], width: int) -> Picture:
     """A line of colour patches with their names, wrapped at `width` pixels."""
     cell = 120
     per_line = max(1, width // cell)

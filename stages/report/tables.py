@@ -18,20 +18,21 @@ Row = dict[str, Any]
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float] | None:
-    """Mean and population standard deviation (ddof = 0; one seed: 0.0) over seeds, rounded to 2 decimals.
+    """Mean and sample standard deviation (ddof = 1; one seed: 0.0) over seeds, rounded to 2 decimals.
 
     None when a value is None: a class, or a group of classes, that the truth of the validation set lacks."""
     measured = [value for value in values if value is not None]
     if not measured or len(measured) < len(values):
         return None
-    return {"mean": round(float(np.mean(measured)), 2), "std": round(float(np.std(measured)), 2)}
+    deviation = float(np.std(measured, ddof=1)) if len(measured) > 1 else 0.0
+    return {"mean": round(float(np.mean(measured)), 2), "std": round(deviation, 2)}
 
 
 def summary(runs: Runs) -> Summary:
     """Mean and std over the seeds of each recipe, of the three means and of every class's IoU.
 
-    A class counts in a mean if and only if it occurs in the truth of the validation set; one that does not is None
-    here. A stray prediction of an absent class lowers the IoU of the true class it misses, and adds no zero."""
+    What evaluate left out (None: by default a class that the truth of the validation set lacks) is None here. A stray
+    prediction of such a class lowers the IoU of the true class it misses, and adds no zero."""
     return {
         recipe: {
             "seeds": len(seeds),

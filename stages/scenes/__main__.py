@@ -8,7 +8,7 @@ command   python -m stages.scenes          and, to see which classes they hold o
           python -m stages.scenes oracle   writes data/scenes/oracle/, the target with its labels, for train.method
           supervised alone
 cost      10 s on one core for 1 320 scenes of 64 x 128; a rerun keeps what its key still matches
-expected  source: no pixel of truck, bus, train; val: each of them in a quarter of the images
+expected  source: no pixel of truck, bus, train; val: each of them in about a third of the images
 source    the procedural streets of stages/miniature
 
 Target training images are written without a label: nothing further down the line can look at one by mistake.

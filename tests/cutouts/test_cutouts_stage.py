@@ -169,7 +169,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no column": (
         lambda place: (place / BUS_CSV).write_text("uid\n"),
         "blobs",
-        "has no columns uid and kept",
+        "has no columns uid, kept and reason",
     ),
     "no index": (lambda place: (place / BUS_INDEX).unlink(), "grafted", BUS_INDEX),
     "gone": (

@@ -135,14 +135,23 @@ def test_a_picture_without_use_is_a_row_not_a_failure(project: Path) -> None:
     assert [row["rejected"] for row in Shards("data/generated/train").rows] == ["non_finite_image"] * 3
 
 
-@pytest.mark.parametrize("argument", ["tram", "Train"])
-def test_an_unknown_class_is_named_with_the_known_ones(
+@pytest.mark.parametrize("argument", ["tram", "Train", "car"])
+def test_a_class_that_params_does_not_name_is_refused(
     project: Path, capsys: pytest.CaptureFixture[str], argument: str
 ) -> None:
-    assert f"no class '{argument}'; it has road, sidewalk" in said(capsys, argument)
+    assert f"params.yaml classes: '{argument}' is not among truck, bus, train; add" in said(capsys, argument)
+    assert not Path("data/generated").exists()
+
+
+def test_the_help_tells_what_the_stage_reads_and_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "out      data/generated/CLASS/" in capsys.readouterr().out
 
 
 def test_a_class_without_a_grammar_names_the_file_to_write(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("- truck", "- rider", 1))
     assert "data/prompts/rider.yaml: no such file; write the prompt grammar of rider" in said(capsys, "rider")
 
 

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stages.generate.grammar import Grammar
 from stages.generate.prompts import draw
 from stages.generate.sampler import Picture, Pipeline, load, picture, sample_block
 from stages.generate.sampling import Sampling
 from stages.generate.streams import stream
+from stages.labels import GraftError
 
 SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
 RAMP = np.linspace(0, 1, 12, dtype=np.float32)
@@ -93,3 +96,29 @@ def test_half_precision_gives_nearly_the_same_map(model: Path, pipe: Pipeline, g
     half, full = (block(each, grammar, [0], sampling)[0] for each in (load(model, dtype), pipe))
     assert half.rejected == ""
     np.testing.assert_allclose(half.attribution, full.attribution, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("part", "start"), [("unet", "mid_block."), ("vae", "decoder.conv_out"), ("text_encoder", "final_layer_norm")]
+)
+def test_a_model_that_lacks_tensors_is_one_sentence(model: Path, tmp_path: Path, part: str, start: str) -> None:
+    """diffusers would leave them empty and stop in the midst of moving the model, transformers make them up."""
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    (path,) = (folder / part).glob("*.safetensors")
+    tensors = load_file(path)
+    kept = {name: tensor for name, tensor in tensors.items() if start not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, path, {"format": "pt"})
+    with pytest.raises(GraftError, match=rf"{part}: the weights lack .*{start}.*; bring it back") as caught:
+        load(folder, "float32")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 5, 1000, -1])
+def test_a_model_that_is_cut_off_is_one_sentence(model: Path, tmp_path: Path, length: int) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    path = folder / "unet/diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(GraftError, match="cannot be loaded") as caught:
+        load(folder, "float32")
+    assert "\n" not in str(caught.value)

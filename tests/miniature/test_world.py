@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stages.labels import CITYSCAPES
+from stages.miniature.canvas import Canvas
 from stages.miniature.objects import SUBTYPES, draw
 from stages.miniature.pen import CAMERA, GAME, PICTURE
 from stages.miniature.picturebook import page
@@ -54,3 +55,62 @@ def test_an_object_is_cropped_to_its_ink(kind: str, subtype: str) -> None:
         alpha = np.asarray(picture)[..., 3]
         assert alpha[0].any() and alpha[-1].any() and alpha[:, 0].any() and alpha[:, -1].any()
         assert 0.8 < metres < 6
+
+
+def colours(domain: str, name: str) -> np.ndarray:
+    """The mean RGB of a class in each of 40 streets that show it."""
+    found = []
+    for k in range(40):
+        image, label = street(k, 0, domain, 64, 128)  # type: ignore[arg-type]
+        shown = label == CITYSCAPES.id(name)
+        if shown.sum() > 50:
+            found.append(image[shown].mean(axis=0))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", ["road", "sidewalk", "vegetation", "terrain", "sky"])
+def test_the_domains_have_palettes_of_their_own(name: str) -> None:
+    """Their mean colours lie farther apart than chance moves the means of 40 streets."""
+    source, target = colours("source", name), colours("target", name)
+    gap = np.abs(source.mean(axis=0) - target.mean(axis=0))
+    error = np.sqrt(source.var(axis=0) / len(source) + target.var(axis=0) / len(target))
+    assert (gap / error).max() > 5
+
+
+def grain(domain: str) -> float:
+    """The median difference of a road pixel from its left neighbour."""
+    found = []
+    for k in range(20):
+        image, label = street(k, 0, domain, 64, 128)  # type: ignore[arg-type]
+        road = (label[:, 1:] == CITYSCAPES.id("road")) & (label[:, :-1] == CITYSCAPES.id("road"))
+        found.append(np.abs(np.diff(image.astype(int), axis=1)).mean(axis=2)[road])
+    return float(np.median(np.concatenate(found)))
+
+
+def test_the_target_is_taken_by_a_camera_and_the_source_is_not() -> None:
+    assert grain("source") == 0 and grain("target") > 1
+
+
+def test_a_label_lies_on_its_pixels_to_less_than_half_of_one() -> None:
+    """A grey square on black with its edges between pixels: where the label says so, more than half is painted."""
+    for shift in np.arange(0, 1, 1 / 6):
+        canvas = Canvas(32, 32)
+        canvas.rect(0, 0, 32, 32, (0, 0, 0), 0)
+        canvas.rect(8 + shift, 9 + shift, 20 + shift, 21 + shift, (240, 240, 240), 1)
+        image, label = canvas.arrays()
+        painted = image[..., 0] / 240
+        assert (label[painted > 0.7] == 1).all() and (label[painted < 0.3] == 0).all()
+        centre = [np.average(np.arange(32), weights=plane.sum(axis=k)) for plane in (painted, label) for k in (0, 1)]
+        assert np.abs(np.array(centre[:2]) - centre[2:]).max() < 0.25
+
+
+def test_a_stamped_object_is_labelled_where_it_is_seen() -> None:
+    canvas = Canvas(64, 128)
+    canvas.rect(0, 0, 128, 64, (0, 0, 0), 0)
+    picture, _ = draw("bus", "city bus", np.random.default_rng(0), GAME)
+    canvas.stamp(picture, 60.3, 50.4, 22.0, 1)
+    image, label = canvas.arrays()
+    seen = image.sum(axis=2) > 0
+    assert (label == 1).sum() > 300 and (seen & (label == 1)).sum() / (seen | (label == 1)).sum() > 0.9
+    rows, columns = np.nonzero(label)
+    assert abs(rows.max() + 1 - 50.4) < 0.7 and abs((columns.min() + columns.max() + 1) / 2 - 60.3) < 0.7

@@ -1,7 +1,11 @@
 """What DVC users expect of the root line, tried on a real `dvc repro` of a small repo."""
 
+import csv
+import io
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,40 +66,74 @@ def test_a_line_that_grew_ends_with_the_hashes_of_one_made_from_nothing(line: Li
     assert line.outs() == fresh.outs()
 
 
+def test_an_experiment_runs_what_its_param_reaches_and_is_listed(line: Line) -> None:
+    line.sh("git", "add", "-A")
+    line.sh("git", "commit", "-qm", "finished")
+    area = _between_areas(line)
+    said = line.sh("dvc", "exp", "run", "-n", "fewer", "-S", f"clean.max_area={area}").stdout
+    ran = set(re.findall(r"Running stage '([^']+)'", said))
+    assert {"clean@truck", "cutouts@grafted", "train@grafted-0", "evaluate@grafted-0", "report"} <= ran
+    assert not {"scenes", "generate@truck", "refine@truck", "train@baseline-0"} & ran
+    header, *rows = csv.reader(io.StringIO(line.sh("dvc", "exp", "show", "--csv").stdout))
+    (fewer,) = [dict(zip(header, row, strict=True)) for row in rows if "fewer" in row]
+    assert float(fewer["clean.max_area"]) == pytest.approx(area)
+    assert [value for column, value in fewer.items() if column.endswith("grafted.novel_mIoU.mean")] != []
+
+
+def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def _empty_grammar(folder: Path) -> None:
+    (folder / "data/prompts/truck.yaml").write_text("template: 'a {subtype} {place}'\nsubtypes: []\nplaces: [here]\n")
+
+
+def _cut_weights(folder: Path) -> None:
+    path = folder / "models/miniature/diffusion/unet/diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _damaged_shard(folder: Path) -> None:
+    """A byte in the midst of every shard that refine is to read, in a folder that has nothing refined."""
+    shutil.rmtree(folder / "data/refined")
+    for path in (folder / "data/generated/truck").glob("*.tar"):
+        content = bytearray(path.read_bytes())
+        for place in range(600, len(content), 1024):
+            content[place] ^= 1
+        path.unlink()  # DVC may have linked it to its cache
+        path.write_bytes(content)
+
+
+def _nothing_left(folder: Path) -> None:
+    Line(folder).set({"clean": {"max_area": 0.0}})
+
+
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "command", "words"),
     [
-        ("unknown", ["params.yaml", "clean.max_areaa"]),
-        ("grammar", ["truck.yaml", "subtypes"]),
-        ("weights", ["safetensors"]),
-        ("missing", ["models/miniature/sam"]),
+        (_edit("params.yaml", "max_area:", "max_areaa:"), "generate truck", ["params.yaml", "clean.max_areaa"]),
+        (_edit("params.yaml", "- truck", "- unicorn"), "generate truck", ["params.yaml: classes", "'unicorn'"]),
+        (_edit("params.yaml", "- truck", "- unicorn"), "preflight", ["params.yaml: classes", "'unicorn'"]),
+        (_edit("params.yaml", "- truck", "- rider"), "preflight", ["data/prompts/rider.yaml", "no such file"]),
+        (_empty_grammar, "generate truck", ["truck.yaml", "subtypes"]),
+        (_cut_weights, "generate truck", ["safetensors", "damaged"]),
+        (lambda folder: shutil.rmtree(folder / "models/miniature/sam"), "refine truck", ["models/miniature/sam"]),
+        (_damaged_shard, "refine truck", ["data/generated/truck", "is missing or damaged; delete this file"]),
+        (_nothing_left, "clean truck", ["clean truck: none of 4 samples is kept", "clean.max_area"]),
     ],
+    ids=["key", "class", "class, early", "no grammar", "grammar", "weights", "missing", "shard", "nothing left"],
 )
-def test_bad_input_is_one_sentence_before_any_work(line: Line, damage: str, words: list[str]) -> None:
-    folder, stage = line.folder, "generate"
-    spoiled = {
-        "unknown": folder / "params.yaml",
-        "grammar": folder / "data/prompts/truck.yaml",
-        "weights": folder / "models/miniature/diffusion/unet/diffusion_pytorch_model.safetensors",
-        "missing": folder / "models/miniature/sam",
-    }[damage]
-    backup = folder / "backup"
-    shutil.copytree(spoiled, backup) if spoiled.is_dir() else shutil.copy(spoiled, backup)
-    try:
-        if damage == "unknown":
-            spoiled.write_text(spoiled.read_text().replace("max_area:", "max_areaa:", 1))
-        elif damage == "grammar":
-            spoiled.write_text("template: 'a {subtype} {place}'\nsubtypes: []\nplaces: [here]\n")
-        elif damage == "weights":
-            spoiled.write_bytes(spoiled.read_bytes()[:1000])
-        else:
-            stage = "refine"
-            shutil.rmtree(spoiled)
-        done = line.sh("python", "-m", f"stages.{stage}", "truck", check=False)
-    finally:
-        if spoiled.exists():
-            shutil.rmtree(spoiled) if spoiled.is_dir() else spoiled.unlink()
-        shutil.move(backup, spoiled)
+def test_bad_input_is_one_sentence_before_any_work(
+    line: Line, damage: Callable[[Path], None], command: str, words: list[str]
+) -> None:
+    damage(line.folder)
+    stage, *rest = command.split()
+    done = line.sh("python", "-m", f"stages.{stage}", *rest, check=False)
     assert done.returncode == 2
     error = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
     assert len(error) == 1 and all(word in error[0] for word in words), done.stderr

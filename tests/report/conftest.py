@@ -70,6 +70,10 @@ def write_scenes() -> None:
         ids, counts = np.unique(truth(k), return_counts=True)
         rows[f"val-{k}"] = {"pixels": {str(i): int(n) for i, n in zip(ids, counts, strict=True)}}
     store(Path("data/scenes/val"), images, rows)
+    sky_and_road = png_bytes(truth(3))
+    source = {f"source-{k}": {"image.png": picture(50 + k, 16, 32), "label.png": sky_and_road} for k in range(4)}
+    store(Path("data/scenes/source"), source)
+    store(Path("data/scenes/target"), {f"target-{k}": {"image.png": picture(60 + k, 16, 32)} for k in range(3)})
 
 
 def picture(seed: int, *size: int) -> bytes:
@@ -77,7 +81,8 @@ def picture(seed: int, *size: int) -> bytes:
 
 
 def write_candidates(name: str) -> None:
-    """Twelve samples; number 0 was rejected before it had a mask, 1 and 2 by the cleaner."""
+    """Twelve samples; number 0 was rejected before it had a mask, 1 and 2 by the cleaner. The seed lies otherwise than
+    the mask."""
     reasons = {0: "black", 1: "large", 2: "large"}
     mask = np.zeros((16, 16), np.uint8)
     mask[4:12, 2:14] = 255
@@ -91,6 +96,8 @@ def write_candidates(name: str) -> None:
             **planes,
         }
     store(Path("data/refined") / name, samples)
+    rows = {uid: {"prompt": f"a {name} number {k}"} for k, uid in enumerate(samples)}
+    store(Path("data/generated") / name, {uid: {"image.png": samples[uid]["image.png"]} for uid in samples}, rows)
     Path("data/cleaned").mkdir(exist_ok=True)
     with open(f"data/cleaned/{name}.csv", "w", newline="") as file:
         writer = csv.writer(file)

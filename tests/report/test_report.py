@@ -9,10 +9,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from stages.clean.rules import RULES
+from stages.refine.refiner import EMPTY_MASK, EMPTY_SEED
 from stages.report.__main__ import main
+from stages.report.reasons import MEANINGS
 
-OUTPUTS = ["summary.json", "iou.csv", "confusion.csv", "curves.csv"]
+SAMPLER = Path(__file__).parents[2] / "stages/generate/sampler.py"
+OUTPUTS = ["summary.json", "iou.csv", "confusion.csv", "curves.csv", "overview.png"]
 
 
 def outputs() -> dict[str, bytes]:
@@ -44,9 +49,34 @@ def test_the_page_links_to_files_that_exist_and_tells_the_counts(line: Path) -> 
     html = Path("data/report/index.html").read_text()
     links = re.findall(r'src="([^"]+)"', html)
     assert sorted(links) == sorted(path.name for path in Path("data/report").glob("*.png"))
-    assert {"truck.png", "bus.png", "segmentations.png", "iou.png", "confusion.png"} == set(links)
+    assert {"truck.png", "bus.png", "segmentations.png", "iou.png", "confusion.png", "curves.png"} == set(links)
     assert "<td>bus</td><td>12</td><td>9</td><td>2 (2)</td><td>0 (4)</td><td>1</td>" in html.replace("\n", "")
     assert "http" not in html and "wall" in html
+    assert "Mean ± sample standard deviation over 2 seeds\n(0, 1)" in html
+    assert f"<dt>large</dt><dd>{MEANINGS['large']}</dd>" in html
+    assert "only if it occurs in their labels; these do not: sidewalk" in html
+
+
+def test_the_page_of_one_seed_speaks_of_no_deviation(line: Path) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("absent: skip", "absent: mmseg"))
+    with open("params.yaml") as file:
+        params = YAML().load(file)
+    params["train"]["seeds"] = [1]
+    with open("params.yaml", "w") as file:
+        YAML().dump(params, file)
+    main([])
+    html = Path("data/report/index.html").read_text()
+    assert "One seed (1), on the labelled target images." in html and "±" not in html
+    assert "as 0, once a pixel is predicted as it; these are neither labelled nor" in html
+
+
+def test_every_reason_that_a_sample_may_have_is_explained() -> None:
+    drawn = {
+        reason for reason in SAMPLER.read_text().split('"') if re.fullmatch("(non_finite|constant|flat)_[a-z]+", reason)
+    }
+    assert len(drawn) == 4
+    assert {rule.code for rule in RULES} | {EMPTY_SEED, EMPTY_MASK} | drawn <= MEANINGS.keys()
 
 
 def test_the_same_inputs_give_the_same_bytes(line: Path) -> None:
@@ -86,6 +116,8 @@ def test_leftovers_of_removed_seeds_recipes_and_classes_are_ignored(line: Path) 
         ("metrics/clean/bus.json", "python -m stages.clean bus"),
         ("data/cleaned/truck.csv", "python -m stages.clean truck"),
         ("data/refined/bus/index.jsonl", "dvc repro"),
+        ("data/generated/bus/index.jsonl", "dvc repro"),
+        ("data/scenes/source/index.jsonl", "dvc repro"),
         ("data/evaluated/grafted-0/index.jsonl", "dvc repro"),
     ],
 )

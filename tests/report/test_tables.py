@@ -22,14 +22,14 @@ GRAFTED = [run([[80, 10, 0], [0, 0, 0], [10, 0, 10]]), run([[90, 0, 0], [0, 0, 0
 RUNS = {"baseline": BASELINE, "grafted": GRAFTED}
 
 
-def test_mean_and_population_std_over_seeds_by_hand() -> None:
+def test_mean_and_sample_std_over_seeds_by_hand() -> None:
     result = tables.summary(RUNS)
-    assert result["baseline"]["IoU"]["road"] == {"mean": 70.0, "std": 10.0}
+    assert result["baseline"]["IoU"]["road"] == {"mean": 70.0, "std": 14.14}
     assert result["baseline"]["novel_mIoU"] == {"mean": 0.0, "std": 0.0}
-    assert result["baseline"]["mIoU"] == {"mean": 35.0, "std": 5.0}  # (30 + 40) / 2
-    assert result["grafted"]["IoU"]["bus"] == {"mean": 25.0, "std": 25.0}  # 50 and 0
-    assert result["grafted"]["base_mIoU"] == {"mean": 85.0, "std": 5.0}
-    assert result["grafted"]["mIoU"] == {"mean": 55.0, "std": 10.0}  # 65 and 45
+    assert result["baseline"]["mIoU"] == {"mean": 35.0, "std": 7.07}  # (30 + 40) / 2
+    assert result["grafted"]["IoU"]["bus"] == {"mean": 25.0, "std": 35.36}  # 50 and 0
+    assert result["grafted"]["base_mIoU"] == {"mean": 85.0, "std": 7.07}
+    assert result["grafted"]["mIoU"] == {"mean": 55.0, "std": 14.14}  # 65 and 45
 
 
 def test_an_absent_class_is_none_and_adds_no_zero_to_a_mean() -> None:
@@ -59,11 +59,11 @@ def test_the_comparison_gives_gains_over_the_baseline() -> None:
     lines = tables.comparison(tables.summary({"grafted": GRAFTED, "baseline": BASELINE}), ["bus"])
     assert lines == [
         ["IoU in %", "grafted", "gain", "baseline"],
-        ["road", "85.00 ± 5.00", "+15.00", "70.00 ± 10.00"],
-        ["bus (novel)", "25.00 ± 25.00", "+25.00", "0.00 ± 0.00"],
-        ["base mean", "85.00 ± 5.00", "+15.00", "70.00 ± 10.00"],
-        ["novel mean", "25.00 ± 25.00", "+25.00", "0.00 ± 0.00"],
-        ["mean of all", "55.00 ± 10.00", "+20.00", "35.00 ± 5.00"],
+        ["road", "85.00 ± 7.07", "+15.00", "70.00 ± 14.14"],
+        ["bus (novel)", "25.00 ± 35.36", "+25.00", "0.00 ± 0.00"],
+        ["base mean", "85.00 ± 7.07", "+15.00", "70.00 ± 14.14"],
+        ["novel mean", "25.00 ± 35.36", "+25.00", "0.00 ± 0.00"],
+        ["mean of all", "55.00 ± 14.14", "+20.00", "35.00 ± 7.07"],
     ]
     text = tables.aligned(lines).splitlines()
     assert len({len(line) for line in text}) == 1
@@ -90,7 +90,7 @@ def test_iou_rows_hold_present_classes_only() -> None:
     assert [(row["class"], row["recipe"]) for row in rows] == [
         ("road", "baseline"), ("road", "grafted"), ("bus", "baseline"), ("bus", "grafted"),
     ]  # fmt: skip
-    assert rows[3] == {"class": "bus", "recipe": "grafted", "IoU": 25.0, "std": 25.0}
+    assert rows[3] == {"class": "bus", "recipe": "grafted", "IoU": 25.0, "std": 35.36}
 
 
 @pytest.mark.parametrize(("length", "points"), [(0, 0), (1, 1), (200, 200), (201, 101), (1000, 200)])

@@ -205,3 +205,16 @@ def test_file_hash_sees_names_and_bytes(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "a/deep/w") == file_hash(tmp_path / "c/deep/v")
     with pytest.raises(GraftError, match="no such file or folder"):
         file_hash(tmp_path / "weights")
+
+
+def test_verify_finds_what_is_damaged_before_it_is_read(tmp_path: Path) -> None:
+    shards = build_three(tmp_path / "x")
+    assert shards.verify() is shards
+    last = tmp_path / "x" / shards.rows[-1]["shard"]
+    whole = last.read_bytes()
+    last.write_bytes(whole.replace(b"car-0car-0", b"car-0car-1", 1))
+    with pytest.raises(GraftError, match=r"sample car-0 is missing or damaged; delete this file"):
+        Shards(tmp_path / "x").verify()
+    last.unlink()
+    with pytest.raises(GraftError, match=r"sample car-0 is missing or damaged"):
+        Shards(tmp_path / "x").verify()

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import params
+from stages.labels import CITYSCAPES
 from stages.train.methods import METHODS
 from stages.train.preset import main
 from stages.train.presets import TRAIN
@@ -44,7 +45,7 @@ def test_daformer_has_its_published_values():
     assert rare.novel_budget is None
     distance = train.feature_distance
     assert (distance.weight, distance.min_ratio) == (0.005, 0.75)
-    assert [params.CITYSCAPES.id(name) for name in distance.classes] == [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
+    assert [CITYSCAPES.id(name) for name in distance.classes] == [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 
 
 def test_hrda_and_mic_differ_from_it_in_what_they_add():

@@ -1,0 +1,100 @@
+"""What would stop the line later stops it before anything is made, in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.preflight import main
+
+ROOT = Path(__file__).parents[1]
+UNET = Path("models/miniature/diffusion/unet/diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a fresh clone has of params, prompts and models, as the current directory."""
+    shutil.copytree(ROOT / "models/miniature", tmp_path / "models/miniature")
+    shutil.copytree(ROOT / "data/prompts", tmp_path / "data/prompts")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(section: str, **values: object) -> None:
+    yaml = YAML()
+    params = yaml.load(Path("params.yaml").read_text())
+    params[section].update(values)
+    with open("params.yaml", "w") as file:
+        yaml.dump(params, file)
+
+
+def third_class(name: str) -> None:
+    text = Path("params.yaml").read_text()
+    assert "  - train #" in text
+    Path("params.yaml").write_text(text.replace("  - train #", f"  - {name} #", 1))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_fresh_clone_passes_without_a_word(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_it_takes_less_than_three_seconds_as_a_command(repo: Path) -> None:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "stages.preflight"], cwd=ROOT, check=True)
+    assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda: third_class("unicorn"), "params.yaml: classes: Cityscapes"),
+        (lambda: third_class("rider"), "data/prompts/rider.yaml: no such file; write the prompt grammar of rider"),
+        (lambda: Path("data/prompts/train.yaml").write_text("template: a train\n"), "data/prompts/train.yaml: "),
+        (lambda: shutil.rmtree("models/miniature/diffusion"), "generate.model names no folder"),
+        (lambda: cut(UNET), f"{UNET} is damaged"),
+        (lambda: shutil.rmtree("models/miniature/sam"), "params.yaml refine.model: 'models/miniature/sam' is neither"),
+        (lambda: Path("models/miniature/sam/model.safetensors").unlink(), "models/miniature/sam has no *.safetensors"),
+        (lambda: cut(Path("models/miniature/sam/model.safetensors")), "sam/model.safetensors is damaged"),
+        (lambda: cut(Path("models/miniature/clip/model.safetensors")), "clip/model.safetensors is damaged"),
+        (lambda: cut(Path("models/miniature/encoder/model.safetensors")), "encoder/model.safetensors is damaged"),
+        (
+            lambda: shutil.rmtree("models/miniature/encoder"),
+            "train.encoder: there is no models/miniature/enc",
+        ),
+        (
+            lambda: change("train", encoder="nvidia/mit-b5", encoder_revision="0" * 40),
+            "mit-b5 at 000",
+        ),
+        (lambda: change("generate", branch="both", guidance=1.0), "generate.branch is both"),
+    ],
+)
+def test_what_is_missing_or_damaged_is_one_sentence(
+    repo: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[], object], words: str
+) -> None:
+    damage()
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert error.startswith("error: ") and error.count("\n") == 1 and words in error, error
+
+
+def test_models_that_no_stage_will_ask_are_not_asked_for(repo: Path) -> None:
+    change("refine", method="attention")
+    change("train", encoder=None)
+    shutil.rmtree("models/miniature/sam")
+    shutil.rmtree("models/miniature/encoder")
+    main([])
