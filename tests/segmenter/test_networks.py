@@ -30,6 +30,15 @@ def test_daformer_of_mit_b5_has_the_published_number_of_parameters():
     assert round(parameters(network) / 1e6, 1) == 85.2
 
 
+@pytest.mark.parametrize(("name", "widths"), [("daformer-b0", 512), ("segformer-b0", 512), ("daformer-b5", 1024)])
+def test_hrdas_attention_is_a_linear_embedding_and_one_convolution(name: str, widths: int):
+    network = segmenter.build(name, 19, detail=(64, 64))
+    assert isinstance(network, HRDA)
+    embedded = widths * 256 + 4 * 256  # 32 + 64 + 160 + 256 channels in b0, 64 + 128 + 320 + 512 in b5; no norm
+    assert parameters(network.attention_head) == embedded + (1024 * 256 + 2 * 256) + 257 * 19
+    assert network.attention_head.fuse.conv.kernel_size == (1, 1)
+
+
 def test_segformer_b0_has_mmsegmentations_number_of_parameters():
     assert parameters(segmenter.build("segformer-b0", 19)) == 3_720_051
 
