@@ -85,6 +85,21 @@ def test_the_hubs_weights_give_the_same_features(tmp_path: Path):
         torch.testing.assert_close(level, expected, rtol=1e-3, atol=1e-3)  # eps of the norms: 1e-6 here, 1e-5 there
 
 
+def test_an_encoder_of_the_hubs_layout_is_loaded_into_a_network(tmp_path: Path):
+    """nvidia/mit-b0's shape, with random weights, as transformers writes it."""
+    torch.manual_seed(0)
+    SegformerForImageClassification(SegformerConfig()).save_pretrained(tmp_path)
+    network = segmenter.build("daformer-b0", 19)
+    encoder = segmenter.load_encoder(network, segmenter.find_encoder(str(tmp_path), None))
+    assert encoder is network.backbone
+    expected = mit.from_hub(load_file(tmp_path / "model.safetensors"))
+    state = network.backbone.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in state.items())
+    with pytest.raises(segmenter.GraftError, match=r"is not the encoder of train\.model"):
+        segmenter.load_encoder(segmenter.build("daformer-b1", 19), tmp_path / "model.safetensors")
+
+
 def test_an_unknown_key_of_the_hub_is_no_silent_loss():
     with pytest.raises(KeyError, match="rotary"):
         mit.from_hub({"segformer.encoder.rotary.weight": torch.zeros(1)})

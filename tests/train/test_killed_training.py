@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,7 +77,12 @@ def test_a_killed_run_of_any_method_goes_on_to_the_same_bytes(
 ):
     if method == "supervised":
         write_scenes(root, "oracle", 5, labelled=True)
-    change = {"method": method, "iterations": 12, "warmup": 3, "encoder": str(REPO / "models/miniature/encoder")}
+    change: dict[str, Any] = {
+        "method": method,
+        "iterations": 12,
+        "warmup": 3,
+        "encoder": str(REPO / "models/miniature/encoder"),
+    }
     change |= SURE["unet"]
     edit_params(root, lambda params: params["train"].update(change))
     killed(iteration)
