@@ -75,7 +75,7 @@ import torch
 from stages.train.distance import feature_distance
 from stages.train.distributed import launch
 from stages.train.hooks import _mean_of_ranks
-from stages.train.pseudo import pseudo_label
+from stages.train.pseudo import batch_classes, pseudo_label
 
 launch()
 rank = int(os.environ["RANK"])
@@ -85,7 +85,8 @@ cells = torch.tensor([[[True, rank == 1, rank == 1]]])
 known = torch.full((1, 1, 1, 3), 2.0 * (1 + rank))  # 2 in one cell, and 4 in three
 told = [pseudo_label(logits, 0.9)[1], feature_distance(torch.zeros(1, 1, 1, 3), known, cells), torch.tensor(rank + 1.0)]
 told[2] = torch.tensor(_mean_of_ranks(told[2]))
-Path(f"rank{rank}.json").write_text(json.dumps([value.item() for value in told]))
+classes = batch_classes(torch.tensor([[[3, 3 + rank, 255]]])).tolist()
+Path(f"rank{rank}.json").write_text(json.dumps([*(value.item() for value in told), classes]))
 """
 
 
@@ -99,6 +100,7 @@ def test_a_mean_over_the_batch_is_one_over_all_ranks(tmp_path: Path, monkeypatch
     assert first[0] == second[0] == 4 / 8
     assert (first[1] + second[1]) / 2 == pytest.approx((2 + 3 * 4) / 4)
     assert first[2] == second[2] == 1.5
+    assert first[3] == second[3] == [3, 4, 255]
 
 
 def test_without_torchrun_nothing_is_launched(monkeypatch):
