@@ -179,7 +179,7 @@ def test_each_switch_of_the_published_code_changes_the_loss():
     out = losses(model(**sure), batch())
     known = out["mix.loss"].item()
     assert 0 < out["mix.quality"] < 1
-    for switch in ({"quality_per": "image"}, {"classes_of": "batch"}, {"margin": (15, 0, 0, 0)}, {"jitter": 0.5}):
+    for switch in ({"quality_per": "image"}, {"classes_of": "image"}, {"margin": (15, 0, 0, 0)}, {"jitter": 0.5}):
         assert losses(model(**sure, **switch), batch())["mix.loss"].item() != known, switch
 
 
