@@ -59,6 +59,15 @@ def test_every_param_has_a_comment() -> None:
         ),
         ("classes: {}", "classes: {bus: {max_areaa: 1.0}}", ["unknown key clean.classes.bus.max_areaa"]),
         ("min_height: 0.", "min_height: 0.9  # 0.", ["train.paste", "min_height must not be above max_height"]),
+        ("    - 0 # std", "    - 7\n    - 7 # std", ["train.seeds", "seeds names 7 twice"]),
+        ("    - grafted", "    - baseline", ["train.recipes", "recipes names baseline twice"]),
+        ("height: 64 # pixels; null", "height: null # pixels; null", ["scenes", "height and width are both given"]),
+        (
+            "height: 64 # pixels; null = pictures of a folder as they are, for train.source_size and target_size to "
+            "resize\n  width: 128",
+            "height: null\n  width: null",
+            ["scenes", "a scene of the small world has no size of its own"],
+        ),
         ("recipes:", "recipes: 7\n  was:", ["train.recipes", "list"]),
     ],
 )

@@ -116,7 +116,7 @@ def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
         params=settings,
         most=cell.most,
         encoder=samples.file_hash(find_encoder(encoder, revision)) if encoder else None,
-        inputs=[samples.file_hash(path) for path in (Path("data/scenes"), Path("data/cutouts", cell.recipe))],
+        inputs=[samples.file_hash(path) for path in (*_scenes(settings), Path("data/cutouts", cell.recipe))],
         code=samples.code_version("stages.train", "stages.evaluate", "stages.segmenter"),
     )
     marker = folder / "key"
@@ -129,6 +129,12 @@ def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
             _stage(folder, stage, cell.recipe, str(seed))
     measured = json.loads(result.read_text())
     return {mean: measured[mean] for mean in MEANS} | {"IoU": measured["IoU"]}
+
+
+def _scenes(settings: dict) -> list[Path]:
+    """The splits that a training and its evaluation read."""
+    supervised = settings["train"]["method"] == "supervised"
+    return [Path("data/scenes", split) for split in (("oracle",) if supervised else ("source", "target")) + ("val",)]
 
 
 def _params(cell: Cell, iterations: int | None) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -45,6 +46,7 @@ def launch() -> dict[str, Any]:
         torch.cuda.set_device(place)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)  # its threads may not outlive the interpreter
     wrapper = {
         "type": "MMDistributedDataParallel",
         "device_ids": [place] if on_gpu else None,

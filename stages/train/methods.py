@@ -39,8 +39,8 @@ class Options:
 
     threshold        probability from which a pseudo-label counts towards the weight q
     quality_per      q is the share of sure pixels of the batch (over all ranks) or of each image
-    classes_of       ClassMix draws from the classes of each image, or from those of the batch (of one rank),
-                     255 among them, as DACS's code does
+    classes_of       ClassMix draws from the classes of each image, or from those of the batch (over all
+                     ranks), 255 among them, as DACS's code does
     margin           pixels at the top, bottom, left and right of a target image that get no pseudo-label
     margin_of        these are counted from the crop's border or from the whole image's
     jitter_probability, jitter, blur_probability   the strong augmentation of mixed and masked images

@@ -43,13 +43,21 @@ def inside(margin: Margin, shape: tuple[int, int], box: Sequence[int] | None = N
     return weight[row : row + height, col : col + width]
 
 
+def batch_classes(label: Tensor) -> Tensor:
+    """Labels (B, H, W) of this rank -> the classes of the joint batch, of all ranks, ascending; 255 among them."""
+    present = label.new_zeros(256)
+    present[torch.unique(label)] = 1
+    dist.all_reduce(present, "max")
+    return present.nonzero().flatten()
+
+
 def class_mix(label: Tensor, rng: np.random.Generator, batch: Tensor | None = None) -> Tensor:
     """Label (H, W) -> mask (H, W) bool of half of its classes, rounded up (Olsson et al. 2021).
 
-    Never 255; nothing where all is 255. With the labels of a whole batch it is as in the published code: drawn from
-    their classes, 255 among them, so that one image may give all of its classes and another none.
+    Never 255; nothing where all is 255. With the classes of a whole batch it is as in the published code: drawn from
+    these, 255 among them, so that one image may give all of its classes and another none.
     """
-    classes = torch.unique(label[label != IGNORE] if batch is None else batch).cpu().numpy()
+    classes = (torch.unique(label[label != IGNORE]) if batch is None else batch).cpu().numpy()
     chosen = rng.choice(classes, (len(classes) + 1) // 2, replace=False) if len(classes) else classes
     return torch.isin(label, torch.from_numpy(chosen).to(label.device))
 

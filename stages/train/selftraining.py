@@ -21,7 +21,7 @@ from stages.train.augment import strong_augment
 from stages.train.distance import feature_distance, thing_cells
 from stages.train.masking import block_mask
 from stages.train.methods import Method, Options
-from stages.train.pseudo import class_mix, inside, mixed_target, pseudo_label
+from stages.train.pseudo import batch_classes, class_mix, inside, mixed_target, pseudo_label
 from stages.train.streams import stream
 
 Samples = list[SegDataSample]
@@ -72,7 +72,7 @@ class SelfTraining(BaseSegmentor):
             with torch.no_grad():
                 pseudo, quality = self._pseudo_label(inputs["target"], data_samples["target"])
                 weight = self._weight(quality, inputs["target"], data_samples["target"])
-                batch = label if self.options.classes_of == "batch" else None
+                batch = batch_classes(label) if self.options.classes_of == "batch" else None
                 pairs = zip(label, samples, strict=True)
                 mask = torch.stack([class_mix(one, _rng(sample, "mix"), batch) for one, sample in pairs])
                 mixed = torch.where(mask[:, None], inputs["source"], inputs["target"])

@@ -28,7 +28,7 @@ from stages.train.selftraining import SelfTraining
 from tests.benchmarks.interleaved import interleaved, show
 
 OPTIONS = Options(
-    threshold=0.968, quality_per="batch", classes_of="image", margin=(0, 0, 0, 0), margin_of="crop",
+    threshold=0.968, quality_per="batch", classes_of="batch", margin=(0, 0, 0, 0), margin_of="crop",
     jitter_probability=0.8, jitter=0.3, blur_probability=0.5, teacher_norm="batch",
     distance_weight=0.005, distance_ratio=0.75, distance_classes=(6, 7, 11, 12, 13, 14, 15, 16, 17, 18),
     detail_weight=0.1, mask_weight=1.0, mask_ratio=0.7, mask_block=8,

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from stages.compare.__main__ import compare, main, table
+from stages.compare.__main__ import _scenes, compare, main, table
 from stages.compare.cells import Cell, ablation, methods
 from stages.labels import GraftError
 from stages.samples import Sample, Shards, build, key, png_bytes
@@ -104,6 +104,11 @@ def test_a_failing_cell_is_one_sentence_and_what_was_finished_stays_in_the_table
     shutil.rmtree(root / "data/cutouts/baseline")
     with pytest.raises(GraftError, match="baseline"):
         compare(TWO, [0], 1, 2, root / "two.json")
+
+
+def test_labels_of_the_target_made_later_are_no_reason_to_train_anew():
+    read = {method: {path.name for path in _scenes({"train": {"method": method}})} for method in ("dacs", "supervised")}
+    assert read == {"dacs": {"source", "target", "val"}, "supervised": {"oracle", "val"}}
 
 
 def settings(cell: Cell) -> Train:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ import torch
 from ruamel.yaml import YAML
 
 from stages import segmenter
-from stages.evaluate.__main__ import main
-from stages.evaluate.predict import View, predict, slide, windows
+from stages.evaluate.__main__ import _view, main
+from stages.evaluate.predict import View, predict
 from stages.labels import CITYSCAPES
 from stages.samples import Sample, Shards, build, key, png_array, png_bytes
+from stages.train_params import Evaluate
 
 SIZES = [(32, 64), (32, 64), (32, 64), (40, 48), (40, 48)]  # 40 and 48 are padded on the way
 
@@ -136,60 +139,58 @@ def test_errors_are_sentences(capsys: pytest.CaptureFixture):
     assert "data/scenes/val holds no image" in fails(capsys)
 
 
-class Brightness(torch.nn.Module):
-    """A network of two classes: the second is as likely as a pixel is bright. Counts its passes."""
-
-    passes = 0
-
-    def data_preprocessor(self, data: dict, training: bool) -> dict:
-        return data | {"inputs": torch.stack(data["inputs"]).float() / 255}
-
-    def encode_decode(self, images: torch.Tensor, metas: list) -> torch.Tensor:
-        self.passes += 1
-        assert len(metas) == len(images)
-        return torch.stack([1 - images[:, 0], images[:, 0]], dim=1)
+def change(root: Path, **values: object) -> None:
+    yaml = YAML(typ="safe", pure=True)
+    params = yaml.load((root / "params.yaml").read_text())
+    params["evaluate"] |= values
+    yaml.dump(params, root / "params.yaml")
 
 
-def noise(height: int = 48, width: int = 80) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+def test_params_say_how_an_image_is_looked_at(root: Path):
+    told = Evaluate(batch=2, size=[96, 128], window=[64, 96], stride=[32, 64], flip=True, absent="skip")
+    assert _view(told) == View((96, 128), (64, 96), (32, 64), True)
+    model, _ = segmenter.load("models/segmenters/baseline-0.safetensors")
+    images = [png_array(files["image.png"]) for _, files in Shards("data/scenes/val")]
+    change(root, size=[96, 128], window=[64, 96], stride=[32, 64], flip=True, batch=3)
+    main(["baseline", "0"])
+    written = [png_array(files["prediction.png"]) for _, files in Shards("data/evaluated/baseline-0")]
+    expected = predict(model, images[:3], _view(told)) + predict(model, images[3:], _view(told))
+    assert all((one == other).all() for one, other in zip(written, expected, strict=True))
+    assert any((one != predict(model, [image])[0]).any() for one, image in zip(written, images, strict=True))
 
 
-@pytest.mark.parametrize("view", [View(), View(window=(32, 32), stride=(16, 16)), View(flip=True)])
-def test_a_network_that_looks_at_single_pixels_sees_the_same_however_it_looks(view: View):
-    """Windows that overlap or are moved back inside, and a mirror image turned back, cover each pixel rightly."""
-    image = noise()
-    assert (predict(Brightness(), [image, image], view)[1] == (image[..., 0] >= 128)).all()
+def test_a_class_that_the_truth_lacks_counts_as_params_say(root: Path):
+    main(["baseline", "0"])
+    told = result()
+    strays = [name for k, name in enumerate(CITYSCAPES.names) if np.array(told["confusion"])[:, k].any()]
+    lacking = [name for name in strays if told["IoU"][name] is None]
+    assert lacking  # an untrained network predicts them
+    change(root, absent="mmseg")
+    main(["baseline", "0"])
+    assert {result()["IoU"][name] for name in lacking} == {result()["boundary_IoU"][name] for name in lacking} == {0}
 
 
-def test_windows_cover_the_image_and_the_last_ones_are_moved_back_inside():
-    found = [(rows.start, cols.start) for rows, cols in windows((48, 80), (32, 64), (32, 32))]
-    assert found == [(0, 0), (0, 16), (16, 0), (16, 16)]
-    assert list(windows((20, 20), (32, 32), (16, 16))) == [(slice(0, 32), slice(0, 32))]
+def test_hrda_is_not_shown_less_than_its_detail(root: Path, capsys: pytest.CaptureFixture):
+    network = segmenter.build("unet", 19, detail=(64, 96))
+    segmenter.save(network, "models/segmenters/baseline-0.safetensors", "unet", CITYSCAPES.names)
+    said = fails(capsys)
+    assert "at 64 x 64 pixels, less than this segmenter's detail of 64 x 96; raise evaluate.size" in said
+    change(root, size=[64, 128], window=[64, 64], stride=[64, 64])
+    assert "at 64 x 64 pixels" in fails(capsys)
+    change(root, size=[64, 128], window=None, stride=None)
+    main(["baseline", "0"])
+    assert result()["mIoU"] is not None
 
 
-def test_overlapping_windows_are_averaged():
-    def number_of_pass() -> torch.Tensor:
-        counter.append(0)
-        return torch.full((1, 1, 2, 2), float(len(counter)))
-
-    counter: list[int] = []
-    out = slide(lambda images: number_of_pass(), torch.zeros(1, 3, 2, 4), (2, 2), (2, 1))
-    assert out[0, 0].tolist() == [[1.0, 1.5, 2.5, 3.0]] * 2
-
-
-def test_an_image_may_be_brought_to_another_size_and_is_told_at_its_own():
-    image = np.zeros((32, 64, 3), np.uint8)
-    image[:, 32:] = 255
-    small = predict(Brightness(), [image], View(size=(16, 32)))[0]
-    assert small.shape == (32, 64)
-    assert (small[:, 34:] == 1).all() and (small[:, :30] == 0).all()
+@pytest.mark.parametrize("stage", ["evaluate", "train", "compare"])
+def test_importing_a_stage_prints_no_warning(stage: str):
+    command = [sys.executable, "-c", f"import stages.{stage}.__main__"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
 
 
 def test_the_numbers_of_windows_and_of_boundaries_are_told(root: Path):
-    change = YAML(typ="safe", pure=True)
-    params = change.load((root / "params.yaml").read_text())
-    params["evaluate"] |= {"window": [32, 32], "stride": [32, 32], "flip": True}
-    change.dump(params, root / "params.yaml")
+    change(root, window=[32, 32], stride=[32, 32], flip=True)
     main(["baseline", "0"])
     told = result()
     assert {"boundary_IoU", "mboundary_IoU", "vehicles", "mIoU_16", "mIoU_13"} <= told.keys()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from ruamel.yaml import YAML
 
 from stages.samples import Shards, png_array
 
@@ -26,10 +28,9 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stages.scenes"], cwd=folder, capture_output=True, text=True, env=os.environ
-    )
+def run(folder: Path, *what: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stages.scenes", *what]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ)
 
 
 def test_no_target_image_carries_a_label(repo: Path) -> None:
@@ -50,6 +51,38 @@ def test_the_pixel_counts_of_a_row_are_those_of_its_label(repo: Path, split: str
 def test_val_shows_other_streets_than_target(repo: Path) -> None:
     target = {files["image.png"] for _, files in Shards(repo / "data/scenes/target")}
     assert not target & {files["image.png"] for _, files in Shards(repo / "data/scenes/val")}
+
+
+def test_the_oracle_is_the_target_with_its_labels_and_written_on_demand(repo: Path) -> None:
+    assert not (repo / "data/scenes/oracle").exists()
+    assert run(repo, "oracle").returncode == 0
+    oracle, target = (Shards(repo / "data/scenes" / name) for name in ("oracle", "target"))
+    pairs = list(zip(oracle, target, strict=True))
+    assert all(files["image.png"] == known["image.png"] for (_, files), (_, known) in pairs)
+    assert all(png_array(files["label.png"]).shape == (row["height"], row["width"]) for row, files in oracle)
+    assert {14, 15, 16} & {int(c) for row, _ in oracle for c in row["pixels"]}
+    assert all(set(files) == {"image.png"} for _, files in target)
+    shutil.rmtree(repo / "data/scenes/oracle")
+
+
+def test_pictures_of_a_folder_stay_as_they_are_where_no_size_is_given(repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "stages").symlink_to(repo / "stages")
+    for name, size in (("a", (40, 70)), ("b", (31, 50))):
+        for kind, shape in (("images", (*size, 3)), ("labels", size)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / kind / f"{name}.png")
+    params = YAML(typ="safe", pure=True).load((repo / "params.yaml").read_text())
+    folder = {"images": "images", "labels": "labels", "ids": "train_ids"}
+    params["scenes"] |= {"source": folder, "target": {"images": "images"}, "val": folder, "height": None, "width": None}
+    YAML(typ="safe", pure=True).dump(params, tmp_path / "params.yaml")
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    for row, files in Shards(tmp_path / "data/scenes/source"):
+        shape = (row["height"], row["width"])
+        assert png_array(files["image.png"]).shape[:2] == png_array(files["label.png"]).shape == shape
+    assert [row["height"] for row in Shards(tmp_path / "data/scenes/source").rows] == [40, 31]
+    said = run(tmp_path, "oracle")
+    assert said.returncode == 2 and "scenes.target has no labels" in said.stderr
 
 
 def test_a_second_run_makes_nothing(repo: Path) -> None:

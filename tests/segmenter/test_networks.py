@@ -30,6 +30,15 @@ def test_daformer_of_mit_b5_has_the_published_number_of_parameters():
     assert round(parameters(network) / 1e6, 1) == 85.2
 
 
+@pytest.mark.parametrize(("name", "widths"), [("daformer-b0", 512), ("segformer-b0", 512), ("daformer-b5", 1024)])
+def test_hrdas_attention_is_a_linear_embedding_and_one_convolution(name: str, widths: int):
+    network = segmenter.build(name, 19, detail=(64, 64))
+    assert isinstance(network, HRDA)
+    embedded = widths * 256 + 4 * 256  # 32 + 64 + 160 + 256 channels in b0, 64 + 128 + 320 + 512 in b5; no norm
+    assert parameters(network.attention_head) == embedded + (1024 * 256 + 2 * 256) + 257 * 19
+    assert network.attention_head.fuse.conv.kernel_size == (1, 1)
+
+
 def test_segformer_b0_has_mmsegmentations_number_of_parameters():
     assert parameters(segmenter.build("segformer-b0", 19)) == 3_720_051
 
@@ -74,6 +83,21 @@ def test_the_hubs_weights_give_the_same_features(tmp_path: Path):
         levels, known = ours(images), theirs(images).hidden_states
     for level, expected in zip(levels, known, strict=True):
         torch.testing.assert_close(level, expected, rtol=1e-3, atol=1e-3)  # eps of the norms: 1e-6 here, 1e-5 there
+
+
+def test_an_encoder_of_the_hubs_layout_is_loaded_into_a_network(tmp_path: Path):
+    """nvidia/mit-b0's shape, with random weights, as transformers writes it."""
+    torch.manual_seed(0)
+    SegformerForImageClassification(SegformerConfig()).save_pretrained(tmp_path)
+    network = segmenter.build("daformer-b0", 19)
+    encoder = segmenter.load_encoder(network, segmenter.find_encoder(str(tmp_path), None))
+    assert encoder is network.backbone
+    expected = mit.from_hub(load_file(tmp_path / "model.safetensors"))
+    state = network.backbone.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in state.items())
+    with pytest.raises(segmenter.GraftError, match=r"is not the encoder of train\.model"):
+        segmenter.load_encoder(segmenter.build("daformer-b1", 19), tmp_path / "model.safetensors")
 
 
 def test_an_unknown_key_of_the_hub_is_no_silent_loss():

@@ -15,7 +15,7 @@ from stages.train.methods import METHODS, Name, Options
 from stages.train.selftraining import SelfTraining
 
 OPTIONS = Options(
-    threshold=0.968, quality_per="batch", classes_of="image", margin=(0, 0, 0, 0), margin_of="crop",
+    threshold=0.968, quality_per="batch", classes_of="batch", margin=(0, 0, 0, 0), margin_of="crop",
     jitter_probability=1.0, jitter=0.2, blur_probability=1.0, teacher_norm="batch",
     distance_weight=0.005, distance_ratio=0.75, distance_classes=(13, 14, 15, 16),
     detail_weight=0.1, mask_weight=1.0, mask_ratio=0.7, mask_block=8,

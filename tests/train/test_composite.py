@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from conftest import write_bank
+from mmseg.registry import TRANSFORMS
 from test_paste import bank, paste, pasting, run, street
 
 from stages.train.composite import Edge, match_colours, resize
@@ -77,6 +81,33 @@ def test_a_feathered_edge_mixes_inside_of_the_outline_and_leaves_the_scene_outsi
     assert (row == row[::-1]).all()
 
 
+def test_a_feathered_edge_does_not_fade_where_the_image_ends():
+    large = np.full((36, 36, 3), 100, np.uint8), np.full((36, 36), 2, np.uint8)
+    whole, _ = paste(*large, square(8), 14, 12, 12, edge=Edge("feather", 1.0))
+    for row, col in [(-4, 2), (8, 2), (2, -4), (2, 8), (-4, -4)]:
+        clipped, _ = paste(SCENE, WALL, square(8), 14, row, col, edge=Edge("feather", 1.0))
+        assert (clipped == whole[12 - row : 24 - row, 12 - col : 24 - col]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (2, 8), (8, 1), (8, 2), (1, 1), (2, 2)])
+def test_what_is_too_thin_for_a_poisson_edge_is_pasted_hard(shape: tuple[int, int]):
+    cutout = np.full((*shape, 4), 255, np.uint8)
+    for row, col in [(3, 3), (-1, 3), (3, 11), (11, -1)]:
+        hard, poisson = (paste(SCENE, WALL, cutout, 14, row, col, edge=Edge(kind)) for kind in ("hard", "poisson"))
+        assert all((one == other).all() for one, other in zip(hard, poisson, strict=True))
+
+
+def test_a_poisson_edge_takes_any_mask_wherever_it_is_clipped():
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        height, width = rng.integers(1, 10, 2)
+        cutout = rng.integers(0, 255, (height, width, 4)).astype(np.uint8)
+        cutout[..., 3] = 255 * (rng.random((height, width)) < rng.random())
+        row, col = rng.integers([-height, -width], 12)
+        _, label = paste(SCENE, WALL, cutout, 14, row, col, edge=Edge("poisson"))
+        assert (label == 14).any() == (paste(SCENE, WALL, cutout, 14, row, col)[1] == 14).any()
+
+
 def test_a_poisson_edge_keeps_gradients_and_takes_the_scenes_colour():
     cutout = square(8, 200)
     cutout[3:5, 3:5, :3] = 240  # a window, 40 levels brighter
@@ -133,6 +164,48 @@ def test_the_class_that_rare_class_sampling_wants_is_pasted_for_sure():
         assert (wanted == 15).any() and not (wanted == 14).any()
         base = transform({"seed": 0, "draw": draw, "wanted": (13, 0), **scene})["gt_seg_map"]
         assert (base == scene["gt_seg_map"]).all()
+
+
+def test_a_wanted_class_is_pasted_where_there_is_no_ground_or_it_would_hardly_be_seen():
+    scene = {"seed": 0, "img": np.zeros((40, 60, 3), np.uint8), "wanted": (14, 0)}
+    wall = np.full((40, 60), 2, np.uint8)
+    for per in ("image", "class"):
+        transform = pasting(bank(truck=(6, 10), bus=(6, 10)), per=per, probability=0.5)
+        labels = [transform(scene | {"draw": draw, "gt_seg_map": wall})["gt_seg_map"] for draw in range(20)]
+        assert all((label == 14).any() and not (label == 15).any() for label in labels)
+    wide = pasting({14: [np.full((4, 60, 4), 255, np.uint8)]}, scale=Scale("native"), min_visible=0.95)
+    labels = [wide(scene | {"draw": draw, "gt_seg_map": street()})["gt_seg_map"] for draw in range(20)]
+    assert all((label == 14).sum() >= 0.95 * 240 for label in labels)
+
+
+def test_a_config_of_mmsegmentation_builds_it_from_plain_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    red = np.full((6, 10, 4), 255, np.uint8)
+    red[..., 1:3] = 0
+    write_bank(tmp_path, "grafted", {"truck-0": ("truck", 14, red)})
+    config = {
+        "type": "PasteCutouts", "bank": "data/cutouts/grafted", "probability": 1.0, "per": "image", "max_instances": 1,
+        "scale": {"by": "height", "smallest": 0.2, "largest": 0.4}, "place": "ground", "flip": 0.5,
+        "edge": {"blend": "hard", "ring": 1}, "protected": [5], "seed": 3,
+    }  # fmt: skip
+    transforms = {order: TRANSFORMS.build(config | {"channels": order}) for order in ("rgb", "bgr")}
+
+    def pasted(order: str, **about: int) -> dict:
+        arrays = {"img": np.zeros((40, 60, 3), np.uint8), "gt_seg_map": street()}
+        return transforms[order].transform(arrays | about)
+
+    for order, red_is in (("rgb", 0), ("bgr", 2)):  # mmsegmentation's loader gives bgr
+        np.random.seed(0)
+        results = [pasted(order) for _ in range(5)]  # without a draw: from numpy's generator, as mmsegmentation draws
+        assert len({each["gt_seg_map"].tobytes() for each in results}) > 1
+        np.random.seed(0)
+        again = [pasted(order) for _ in range(5)]
+        for one, other in zip(results, again, strict=True):
+            assert (one["img"] == other["img"]).all() and (one["gt_seg_map"] == 255).any()
+            truck = one["img"][one["gt_seg_map"] == 14]
+            assert (truck[:, red_is] == 255).all() and not truck[:, 1].any()
+    known, given = pasted("rgb", draw=7), pasted("rgb", draw=7, seed=3)
+    assert (known["img"] == given["img"]).all()
 
 
 def ucg(cutouts: dict, **changes: float) -> PasteCutouts:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, Literal
+
 import pytest
 import torch
+from methods import OPTIONS
 from mmengine.optim import LinearLR, PolyLR
 from torch import nn
 
@@ -67,6 +71,8 @@ def test_the_teacher_starts_as_a_copy_and_follows():
 
 
 class Pair(nn.Module):
+    options = OPTIONS
+
     def __init__(self) -> None:
         super().__init__()
         self.student, self.teacher = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
@@ -76,7 +82,8 @@ class Iteration:
     """What MeanTeacher asks of a runner."""
 
     def __init__(self, number: int) -> None:
-        self.iter, self.model = number, Pair()
+        self.iter = number
+        self.model: Any = Pair()
         self.model.student.weight.data.fill_(1.0)
         self.model.teacher.weight.data.fill_(0.0)
 
@@ -93,6 +100,23 @@ def test_the_teacher_follows_at_the_start_of_an_iteration_or_at_its_end():
     assert Iteration(0).after(MeanTeacher(0.99)) == [1.0, 1.0]  # a copy of the student that has not learned yet
     assert Iteration(3).after(MeanTeacher(0.99)) == [0.25, 0.25]
     assert Iteration(3).after(MeanTeacher(0.99, "end")) == pytest.approx([0.0, 2 / 5])  # 1 - 1/5 of itself
+
+
+class Normed(nn.Module):
+    def __init__(self, teacher_norm: Literal["batch", "running"]) -> None:
+        super().__init__()
+        self.options = replace(OPTIONS, teacher_norm=teacher_norm)
+        self.student, self.teacher = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+        self.student.running_mean, self.student.running_var = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+
+
+@pytest.mark.parametrize(("norm", "mean", "var"), [("running", [1, 2], [3, 4]), ("batch", [0, 0], [1, 1])])
+def test_a_teacher_that_normalises_by_running_statistics_has_the_students(norm, mean, var):
+    iteration = Iteration(5)
+    iteration.model = Normed(norm)
+    MeanTeacher(0.99).before_train_iter(iteration, 0)
+    assert iteration.model.teacher.running_mean.tolist() == mean
+    assert iteration.model.teacher.running_var.tolist() == var
 
 
 def test_layer_norms_alone_do_not_decay_in_daformer():

@@ -55,6 +55,7 @@ def test_hrda_and_mic_differ_from_it_in_what_they_add():
     assert (train.source_size, train.target_size) == ([1440, 2560], [1024, 2048])
     assert (train.margin, train.margin_of, train.rare_classes.min_crop_ratio) == ([30, 240, 30, 30], "image", 2.0)
     assert (train.masking.weight, train.masking.ratio, train.masking.block) == (1.0, 0.7, 64)
+    assert hrda.evaluate.batch == written("daformer").evaluate.batch == 1
     assert (hrda.evaluate.window, hrda.evaluate.stride) == ([1024, 1024], [512, 512])
     mic = written("mic").train
     assert (mic.crop, mic.masking.block) == ([512, 512], 32)

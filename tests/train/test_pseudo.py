@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stages.train.augment import strong_augment
-from stages.train.pseudo import class_mix, inside, mixed_target, pseudo_label
+from stages.train.pseudo import batch_classes, class_mix, inside, mixed_target, pseudo_label
 from stages.train.streams import stream
 
 LABEL = torch.tensor([[10, 10, 2, 2], [13, 13, 0, 255]])  # sky, building, car, road, ignored
@@ -62,7 +62,8 @@ def test_class_mix_of_an_unlabelled_image_is_empty():
 
 def test_class_mix_as_published_draws_from_the_classes_of_the_batch_255_among_them():
     other = torch.tensor([[5, 6, 7, 7]])  # with the label's: 8 classes, 4 drawn
-    batch = torch.cat([LABEL, other])
+    batch = batch_classes(torch.cat([LABEL, other]))
+    assert batch.tolist() == [0, 2, 5, 6, 7, 10, 13, 255]
     shares = [class_mix(LABEL, np.random.default_rng(draw), batch) for draw in range(60)]
     numbers = {len(set(LABEL[mask].tolist())) for mask in shares}
     assert {1, 3} <= numbers  # one image may give more or less than half of its classes

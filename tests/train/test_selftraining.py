@@ -8,9 +8,12 @@ import pytest
 import torch
 import torch.utils.deterministic
 from methods import batch, losses, model
+from mmseg.structures import SegDataSample
 
+from stages.train.masking import block_mask
 from stages.train.methods import METHODS, Name
 from stages.train.optimisation import adamw
+from stages.train.streams import stream
 
 TERMS: dict[Name, set[str]] = {
     "source_only": {"source.loss"},
@@ -38,6 +41,20 @@ def test_every_method_has_its_losses_and_their_gradients_reach_the_student_alone
     else:
         assert all(p.grad is None and not p.requires_grad for p in segmentor.teacher.parameters())
     assert not any("reference" in key for key in segmentor.state_dict())
+
+
+@pytest.mark.parametrize("method", ["daformer", "mic_hrda"])
+def test_a_step_on_daformers_network_gives_every_parameter_a_gradient(method: Name):
+    segmentor = model(method, "daformer-b0").train()
+    total, _ = segmentor.parse_losses(losses(segmentor, batch()))
+    total.backward()
+    gradients = {name: parameter.grad for name, parameter in segmentor.student.named_parameters()}
+    assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients.values())
+    assert all(gradient.any() for gradient in gradients.values() if gradient is not None)
+    before = {name: parameter.detach().clone() for name, parameter in segmentor.student.named_parameters()}
+    adamw(segmentor.student, 1e-3, 0.01, segmentor.student.backbone, 0.1, "layer_norm").step()
+    assert not any(torch.equal(before[name], now) for name, now in segmentor.student.named_parameters())
+    assert not any(module.training for module in segmentor.reference[0].modules())  # dropped-out features are no anchor
 
 
 def test_source_loss_is_a_mean_over_all_pixels_ignored_ones_included():
@@ -91,6 +108,47 @@ def test_the_feature_distance_is_0_at_first_and_grows_as_the_encoder_moves():
     assert losses(model("daformer", distance_classes=(16,), distance_ratio=1.0), data)["distance.loss"] == 0  # no cell
 
 
+def test_lambdas_scale_their_losses():
+    def moved(**weights: float) -> dict[str, torch.Tensor]:
+        segmentor = model("mic", threshold=0.0, distance_classes=tuple(range(19)), distance_ratio=0.1, **weights)
+        with torch.no_grad():
+            for parameter in segmentor.student.backbone.parameters():
+                parameter.mul_(1.1)
+        return losses(segmentor, batch())
+
+    known = moved(distance_weight=0.005, mask_weight=1.0)
+    other = moved(distance_weight=0.015, mask_weight=0.25)
+    assert other["distance.loss"].item() == pytest.approx(3 * known["distance.loss"].item(), rel=1e-4)
+    assert other["mask.loss"].item() == pytest.approx(known["mask.loss"].item() / 4, rel=1e-4)
+    assert other["mix.loss"] == known["mix.loss"] > 0
+
+
+def test_masked_images_are_0_on_hidden_blocks_and_the_augmented_image_elsewhere():
+    segmentor = model("mic", jitter_probability=0.0, blur_probability=0.0)
+    data = segmentor.data_preprocessor(batch(), True)
+    images, samples = data["inputs"]["target"], data["data_samples"]["source"]
+    masks = [block_mask((64, 128), 8, 0.7, stream(0, k, "mask")) for k in range(2)]
+    hidden = segmentor._masked(images, samples)
+    for k, mask in enumerate(masks):
+        assert 0.1 < mask.mean() < 0.5
+        torch.testing.assert_close(hidden[k], images[k] * mask, rtol=1e-3, atol=1e-3)
+    seen, nothing = (
+        losses(model("mic", threshold=0.0, mask_ratio=ratio), batch())["mask.loss"] for ratio in (0.0, 1.0)
+    )
+    assert seen != nothing  # the student looks at the masked images
+
+
+def test_a_margin_of_the_whole_image_is_mirrored_with_its_crop():
+    segmentor = model(margin=(0, 0, 8, 0), margin_of="image")
+    about = {"whole_shape": (64, 256), "box": (0, 0, 64, 128), "img_shape": (64, 128)}
+    plain, mirrored = (
+        segmentor._inside(SegDataSample(metainfo=about | {"flip": flip}), torch.Size((64, 128)))
+        for flip in (False, True)
+    )
+    assert plain[:, :8].sum() == 0 and plain[:, 8:].all()
+    assert mirrored[:, -8:].sum() == 0 and mirrored[:, :-8].all()
+
+
 def test_the_detail_has_a_tenth_of_the_weight_in_hrda():
     parts = [losses(model("hrda", detail_weight=share), batch())["source.loss"].item() for share in (0.0, 1.0, 0.1)]
     assert parts[2] == pytest.approx(0.9 * parts[0] + 0.1 * parts[1], rel=1e-5)
@@ -121,7 +179,7 @@ def test_each_switch_of_the_published_code_changes_the_loss():
     out = losses(model(**sure), batch())
     known = out["mix.loss"].item()
     assert 0 < out["mix.quality"] < 1
-    for switch in ({"quality_per": "image"}, {"classes_of": "batch"}, {"margin": (15, 0, 0, 0)}, {"jitter": 0.5}):
+    for switch in ({"quality_per": "image"}, {"classes_of": "image"}, {"margin": (15, 0, 0, 0)}, {"jitter": 0.5}):
         assert losses(model(**sure, **switch), batch())["mix.loss"].item() != known, switch
 
 

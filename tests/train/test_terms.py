@@ -108,5 +108,10 @@ def test_a_class_that_no_image_has_enough_of_is_a_sentence():
         RareClasses(COUNTS, 0.01, 100)
 
 
+def test_a_source_without_a_labelled_pixel_is_a_sentence():
+    with pytest.raises(GraftError, match=r"every pixel of the source's labels is 255.*scenes\.source"):
+        RareClasses([{}, {}], 0.01, 10)
+
+
 def test_ignored_pixels_are_counted_for_no_class():
     assert count(np.array([[0, 0, 255], [13, 255, 255]], np.uint8)) == {0: 2, 13: 1}

@@ -96,6 +96,9 @@ def test_materialised_sets_hold_what_training_would_paste_and_the_published_tabl
     assert (png_array(Path(f"augmented/images/{name}.png").read_bytes()) == pasted["img"]).all()
     with pytest.raises(SystemExit):
         materialise.main(["grafted", "0", "augmented"])
+    materialise.main(["grafted", "1", "other"])
+    images = [sorted(Path(folder, "images").glob("*-000.png")) for folder in ("augmented", "other")]
+    assert [path.read_bytes() for path in images[0]] != [path.read_bytes() for path in images[1]]  # the seed's pastes
 
 
 def test_target_labels_cannot_reach_the_loss(root: Path):

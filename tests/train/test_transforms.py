@@ -99,6 +99,11 @@ def test_pixels_are_counted_where_the_index_does_not_tell_them(world: Path):
     assert [sum(counts.values()) for counts in class_pixels(source)] == [32 * 64] * 6
 
 
+def test_an_image_without_a_label_that_is_to_be_counted_is_a_sentence(world: Path):
+    with pytest.raises(GraftError, match=r"data/scenes/target: sample target-000000 has no label\.png"):
+        class_pixels(Shards(world / "data/scenes/target"))
+
+
 def test_what_pasting_adds_is_what_it_takes_from_the_others(world: Path):
     source = Shards(world / "data/scenes/source")
     change = setup.pasting_adds(source, sampled(world, 0.5).sides["source"][1][0], 0)  # type: ignore[arg-type]
