@@ -17,7 +17,6 @@ import argparse
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from stages.clean.table import read as read_table
 from stages.params import GraftError, Params, command, read
 from stages.samples import Shards, png_array, png_bytes
 from stages.sizes import check_size
+from stages.whole import write_whole
 
 EXPLAIN, OUT = "explain", "data/explained"
 # What refine gives as a reason, and what to do about it.
@@ -67,8 +67,8 @@ def clean(name: str, values: dict[str, float], params: Params) -> None:
     columns = [column for rule in active(values, order) for column in rule.columns]
     verdicts = judge(read_table(table_of(name), list(dict.fromkeys(columns))), values, order)
     check_any_kept(verdicts, name, params)
-    write(Path("data/cleaned") / f"{name}.csv", keep_list(verdicts))
-    write(Path("metrics/clean") / f"{name}.json", metrics(verdicts))
+    write_whole(Path("data/cleaned") / f"{name}.csv", keep_list(verdicts))
+    write_whole(Path("metrics/clean") / f"{name}.json", metrics(verdicts))
     print(f"clean {name}: kept {verdicts.kept} of {len(verdicts.uids)}")
 
 
@@ -132,14 +132,6 @@ def metrics(verdicts: Verdicts) -> str:
     alone = {code: int(rows.sum()) for code, rows in verdicts.alone.items()}
     counts = {"rejected": verdicts.rejected(), "alone": alone}
     return json.dumps({"samples": len(verdicts.uids), "kept": verdicts.kept, **counts}, indent=1) + "\n"
-
-
-def write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(path.suffix + ".tmp")
-    unfinished.write_text(text)
-    os.replace(unfinished, path)
 
 
 def parser() -> argparse.ArgumentParser:

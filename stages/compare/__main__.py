@@ -37,8 +37,8 @@ from stages import params, samples
 from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.labels import GraftError
 from stages.segmenter import find_encoder
-from stages.shards import replacing
 from stages.train.preset import overlay
+from stages.whole import write_whole
 
 MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
 LINKED = ("data/scenes", "models/miniature")
@@ -68,7 +68,6 @@ def compare(cells: Sequence[Cell], seeds: Sequence[int], iterations: int | None,
     runs = [(cell, seed) for seed in dict.fromkeys(seeds) for cell in cells]
     done: dict[tuple[str, int], Result] = {}
     told: Told = {}
-    path.parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs) as pool:
         waiting = {pool.submit(_run, cell, seed, iterations): (cell.name, seed) for cell, seed in runs}
         try:
@@ -78,9 +77,7 @@ def compare(cells: Sequence[Cell], seeds: Sequence[int], iterations: int | None,
                 for cell, seed in runs:
                     if (cell.name, seed) in done:
                         told.setdefault(cell.name, {})[str(seed)] = done[cell.name, seed]
-                content = json.dumps(told, indent=2).encode() + b"\n"
-                with replacing(path, needed=len(content)) as file:
-                    file.write(content)
+                write_whole(path, json.dumps(told, indent=2) + "\n")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted = keys(recipe, seed, refined, kept, label)
 
     def make(uids: Iterable[str]) -> Iterator[Sample]:
+        for shards in refined.values():
+            shards.verify()
         for uid in uids:
             files = refined[kept[uid]].read(uid)
             mask = recut(recipe, uid, png_array(files["mask.png"]) > 0, seed)

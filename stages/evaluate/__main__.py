@@ -35,8 +35,8 @@ from stages.evaluate.predict import View, predict
 from stages.labels import GraftError
 from stages.segmenter.hrda import HRDA
 from stages.segmenter.networks import STRIDE
-from stages.shards import replacing
 from stages.train_params import Evaluate
+from stages.whole import write_whole
 
 if TYPE_CHECKING:  # at run time stages.segmenter imports it first, and keeps it from warning
     from mmseg.models import BaseSegmentor
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = Path(f"models/segmenters/{recipe}-{seed}.safetensors")
     model, names = segmenter.load(weights)
     model.to(get_device())
-    val = samples.Shards("data/scenes/val")
+    val = samples.Shards("data/scenes/val").verify()
     if not val.rows:
         raise GraftError(f"{val.folder} holds no image; run the stage scenes with scenes.val >= 1")
     _check_detail(model, val, config.evaluate)
@@ -148,10 +148,7 @@ def _count(val: samples.Shards, predicted: samples.Shards, num_classes: int) -> 
 
 
 def _write(path: Path, result: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(result, indent=2).encode() + b"\n"
-    with replacing(path, needed=len(content)) as file:
-        file.write(content)
+    write_whole(path, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +30,7 @@ from stages.refine.clip import Clip, texts
 from stages.refine.open import SAM_PARAMS, open_method
 from stages.refine.refiner import Raw, Refined, Refiner
 from stages.refine.table import COLUMNS, cells
-from stages.refine.weights import locate
+from stages.refine.weights import locate, used
 from stages.samples import (
     Sample,
     Shards,
@@ -43,6 +43,7 @@ from stages.samples import (
     png_bytes,
 )
 from stages.sizes import check_size
+from stages.whole import write_whole
 
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 
     def make(uids: list[str]) -> Iterator[Sample]:
+        generated.verify()
         clip = Clip(models["clip"], texts(name), arguments.device)
         method = open_method(params.model_dump(), models, arguments.device)
         certainty = certain(models["segmenter"], arguments.device) if "segmenter" in models else None
@@ -72,13 +74,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = Path("data/refined") / name
     build(folder, wanted, make, title=f"refine {name}")
     write_table(folder / "scores.csv", Shards(folder).rows)
-
-
-def used(params: Refine) -> dict[str, str]:
-    """param -> source of each model that the method needs; CLIP scores the masks of all."""
-    needed = {"sam": {"model": params.model}, "primaps": {"primaps.encoder": params.primaps.encoder}}
-    segmenter = {"segmenter": params.segmenter} if params.segmenter else {}
-    return {"clip": params.clip, **needed.get(params.method, {}), **segmenter}
 
 
 def certain(weights: Path, device: str) -> Certainty:
@@ -148,12 +143,11 @@ def pictures(refined: Refined) -> dict[str, bytes]:
 
 def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """scores.csv, sorted by uid as the rows are; whole or not at all."""
-    unfinished = path.with_suffix(".csv.tmp")
-    with open(unfinished, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(cells(row) for row in rows)
-    os.replace(unfinished, path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(cells(row) for row in rows)
+    write_whole(path, text.getvalue())
 
 
 def checked(params: Params, name: str) -> Refine:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ from stages.train.optimisation import adamw, learning_rate
 from stages.train.paste import read_bank
 from stages.train.selftraining import SelfTraining
 from stages.train_params import Train
+from stages.whole import write_whole
 
 CHECKPOINT_INTERVAL = 100
 
@@ -52,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed, workers = _arguments(argv)
     train = params.read().train
     method = METHODS[train.method]
-    labelled = setup.labelled(train.method)
-    target = samples.Shards("data/scenes/target") if method.adapts else None
-    bank = samples.Shards(f"data/cutouts/{recipe}")
+    labelled = setup.labelled(train.method).verify()
+    target = samples.Shards("data/scenes/target").verify() if method.adapts else None
+    bank = samples.Shards(f"data/cutouts/{recipe}").verify()
     setup.check(train, labelled, target)
     processes = launch()
     work = _work_folder(recipe, seed, train, labelled, target, bank)
@@ -152,11 +154,11 @@ def _work_folder(recipe: str, seed: int, train: Train, *inputs: samples.Shards |
 
 
 def _write_curve(path: Path, curve: Curve) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(curve[0])
-        writer.writerows([f"{value:.6g}" for value in row.values()] for row in curve)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(curve[0])
+    writer.writerows([f"{value:.6g}" for value in row.values()] for row in curve)
+    write_whole(path, text.getvalue())
 
 
 if __name__ == "__main__":
