@@ -64,7 +64,7 @@ def test_every_param_has_a_comment() -> None:
         ("height: 64 # pixels; null", "height: null # pixels; null", ["scenes", "height and width are both given"]),
         (
             "height: 64 # pixels; null = pictures of a folder as they are, for train.source_size and target_size to "
-            "resize\n  width: 128",
+            "resize [ours]\n  width: 128",
             "height: null\n  width: null",
             ["scenes", "a scene of the small world has no size of its own"],
         ),

@@ -214,7 +214,8 @@ def test_one_class_may_have_its_own_threshold(place: Path) -> None:
 @pytest.mark.parametrize(
     ("clean", "sentence"),
     [
-        ({"classes": {"tram": {}}}, "params.yaml clean.classes: 'tram' is not among truck, bus, train"),
+        ({"classes": {"tram": {}}}, "params.yaml: clean.classes: Cityscapes (19 train ids) has no class 'tram'"),
+        ({"classes": {"car": {}}}, "params.yaml clean.classes: 'car' is not among truck, bus, train"),
         ({"classes": {"bus": {"max_size": 1.0}}}, "unknown key clean.classes.bus.max_size"),
         ({"max_arae": 0.1}, "unknown key clean.max_arae"),
         ({"preset": "lax"}, "clean.preset: input should be 'none', 'ucg' or 'strict'"),
