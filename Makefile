@@ -28,7 +28,7 @@ ship: $(READY)  ## fill the remote inside the repo from a finished line: what `d
 	if [ $$size -gt 40 ]; then echo "more than the 40 MB that the repo should carry" >&2; exit 1; fi
 
 test: $(READY) lint  ## lint, types, and every quick test
-	pytest -m "not slow"
+	pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-all: $(READY) lint  ## the slow proofs too
 	pytest
