@@ -46,7 +46,7 @@ def ablation(method: Name, held: int) -> list[Cell]:
         for p in (0.0, 0.01, 0.05, 0.1, 0.25)
     ]
     many = [Cell(f"{method}, {n} cutouts per class", "grafted", base, most=n) for n in (20, 40, 100) if n < held]
-    published = Cell(f"{method}, pasted as ucg", "grafted", chance_alone | TRAIN["ucg"])
+    published = Cell(f"{method}, pasted as ucg", "grafted", base | TRAIN["ucg"])
     as_often = Cell(  # with the budget that ours has: it differs from ours in how it pastes alone
         f"{method}, pasted as ucg, as often as ours",
         "grafted",

@@ -15,6 +15,7 @@ from stages.train.preset import main
 from stages.train.presets import TRAIN
 
 ROOT = Path(__file__).parents[2]
+DEFAULT = params.read(ROOT / "params.yaml").train.method
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_hrda_and_mic_differ_from_it_in_what_they_add():
 @pytest.mark.parametrize("name", sorted(TRAIN))
 def test_every_preset_is_valid_and_keeps_the_comments(root: Path, name: str):
     before = (root / "params.yaml").read_text().splitlines()
-    assert written(name).train.method == (name if name in METHODS else "dacs")
+    assert written(name).train.method == (name if name in METHODS else DEFAULT)
     after = (root / "params.yaml").read_text().splitlines()
     assert len(before) == len(after)  # what is not changed stays byte for byte, what is keeps its comment
     for old, new in zip(before, after, strict=True):
@@ -73,12 +74,13 @@ def test_every_preset_is_valid_and_keeps_the_comments(root: Path, name: str):
         assert old.partition(" #")[2] == new.partition(" #")[2]
 
 
-def test_ucg_changes_the_pasting_alone(root: Path):
+def test_ucg_changes_when_and_how_it_pastes_alone(root: Path):
     yaml = YAML(typ="safe", pure=True)
     before = yaml.load((root / "params.yaml").read_text())
     paste = written("ucg").train.paste
     after = yaml.load((root / "params.yaml").read_text())
     assert (paste.probability, paste.per, paste.scale, paste.place) == (0.05, "class", "native", "anywhere")
     assert (paste.edge, paste.ring, paste.flip, paste.colour, paste.protected) == ("hard", 0, 0.0, 0.0, [])
-    before["train"].pop("paste"), after["train"].pop("paste")
+    assert after["train"]["rare_classes"].pop("novel_budget") == 0.0  # or rare class sampling would paste besides
+    del before["train"]["rare_classes"]["novel_budget"], before["train"]["paste"], after["train"]["paste"]
     assert before == after
