@@ -60,8 +60,8 @@ TRAIN: dict[str, dict[str, Any]] = {
     "mic_hrda": DAFORMER
     | _HIGH_RESOLUTION
     | {"method": "mic_hrda", "masking": {"weight": 1.0, "ratio": 0.7, "block": 64}},
-    # UCG's pasting, its faults mended (the docstring of paste.py): the rest of the section stays as it is, but that rare
-    # class sampling, which pastes what it draws a novel class for, knows of none, as there.
+    # UCG's pasting, its faults mended (the docstring of paste.py): the rest of the section stays as it is, but for rare
+    # class sampling, which pastes what it draws a novel class for: it knows of none, as there.
     "ucg": {
         "rare_classes": {"novel_budget": 0.0},
         "paste": {
