@@ -92,9 +92,10 @@ def test_what_is_missing_or_damaged_is_one_sentence(
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error, error
 
 
-def test_models_that_no_stage_will_ask_are_not_asked_for(repo: Path) -> None:
+def test_models_that_no_stage_will_ask_are_not_asked_for(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change("refine", method="attention")
     change("train", encoder=None)
     shutil.rmtree("models/miniature/sam")
     shutil.rmtree("models/miniature/encoder")
     main([])
+    assert capsys.readouterr() == ("", "")  # nothing is wrong: no word
