@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from stages import tensors
-from stages.params import Generate, GraftError, Refine, Train, command, read
-
-WEIGHTS = "model.safetensors"  # as in stages/segmenter/files.py, which loads mmsegmentation
+from stages.params import Generate, Refine, Train, command, read
 
 
 @command
@@ -55,30 +52,8 @@ def check_refine(params: Refine) -> None:
 
 def check_train(params: Train) -> None:
     """The encoder's weights: in a folder, or of a Hub id at its commit in the local cache. GraftError."""
-    if params.encoder is None:
-        return
-    path = Path(params.encoder, WEIGHTS)
-    if params.encoder_revision is not None:
-        path = cached(params.encoder, params.encoder_revision)
-    if not path.is_file():
-        raise GraftError(
-            f"params.yaml train.encoder: there is no {path}; correct it, set it to null for none, or, if it is a Hub "
-            f"id, give its commit as train.encoder_revision"
-        )
-    tensors.check(path)
-
-
-def cached(model: str, revision: str) -> Path:
-    """The weights' file of a Hub id at a commit. GraftError when the local cache lacks it; nothing is fetched."""
-    from huggingface_hub import hf_hub_download  # reads HF_HUB_OFFLINE as it is imported: not before it is set
-
-    try:
-        return Path(hf_hub_download(model, WEIGHTS, revision=revision, local_files_only=True))
-    except (OSError, ValueError):
-        raise GraftError(
-            f"params.yaml train.encoder: {model} at {revision} is not in the Hugging Face cache; "
-            f"run `hf download {model} {WEIGHTS} --revision {revision}` once"
-        ) from None
+    if params.encoder is not None:
+        tensors.check(tensors.find_encoder(params.encoder, params.encoder_revision))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segm
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +26,7 @@ from stages.clean.table import read as read_table
 from stages.params import GraftError, Params, command, read
 from stages.samples import Shards, png_array, png_bytes
 from stages.sizes import check_size
-from stages.whole import write_whole
+from stages.whole import write_csv, write_whole
 
 EXPLAIN, OUT = "explain", "data/explained"
 # What refine gives as a reason, and what to do about it.
@@ -67,7 +65,7 @@ def clean(name: str, values: dict[str, float], params: Params) -> None:
     columns = [column for rule in active(values, order) for column in rule.columns]
     verdicts = judge(read_table(table_of(name), list(dict.fromkeys(columns))), values, order)
     check_any_kept(verdicts, name, params)
-    write_whole(Path("data/cleaned") / f"{name}.csv", keep_list(verdicts))
+    write_csv(Path("data/cleaned") / f"{name}.csv", ("uid", "kept", "reason"), keep_list(verdicts))
     write_whole(Path("metrics/clean") / f"{name}.json", metrics(verdicts))
     print(f"clean {name}: kept {verdicts.kept} of {len(verdicts.uids)}")
 
@@ -91,9 +89,8 @@ def explained(name: str, values: dict[str, float], order: str, out: Path) -> Non
         check_size(samples.folder, uid, image, mask)
         return image, mask
 
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "scores.png").write_bytes(histograms(table, verdicts, values, order))
-    (out / "nearest.png").write_bytes(png_bytes(sheet(table, verdicts, values, see, order)))
+    write_whole(out / "scores.png", histograms(table, verdicts, values, order))
+    write_whole(out / "nearest.png", png_bytes(sheet(table, verdicts, values, see, order)))
     print(f"clean {name}\n{counts(verdicts, values)}\ndrawn: {out}/scores.png, {out}/nearest.png\n")
 
 
@@ -117,15 +114,9 @@ def check_any_kept(verdicts: Verdicts, name: str, params: Params) -> None:
     )
 
 
-def keep_list(verdicts: Verdicts) -> str:
-    """The CSV, sorted by uid."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("uid", "kept", "reason"))
-    writer.writerows(
-        (uid, int(not reason), reason) for uid, reason in zip(verdicts.uids, verdicts.reasons, strict=True)
-    )
-    return text.getvalue()
+def keep_list(verdicts: Verdicts) -> list[tuple[str, int, str]]:
+    """uid, kept and reason of every sample, sorted by uid."""
+    return [(uid, int(not reason), reason) for uid, reason in zip(verdicts.uids, verdicts.reasons, strict=True)]
 
 
 def metrics(verdicts: Verdicts) -> str:

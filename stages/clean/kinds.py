@@ -63,8 +63,8 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Tails:
-    """Reject the share `threshold` of the smallest and of the largest values, as OVAM does with areas (0.05)."""
+class OfColumn:
+    """What rules share that rank the samples by one score."""
 
     code: str
     column: str
@@ -76,6 +76,11 @@ class Tails:
 
     def compared(self, table: Table, left: Rows, threshold: float | None = None) -> NDArray[np.float64]:
         return np.where(left, table.scores[self.column], np.nan)
+
+
+@dataclass(frozen=True)
+class Tails(OfColumn):
+    """Reject the share `threshold` of the smallest and of the largest values, as OVAM does with areas (0.05)."""
 
     def cuts(self, table: Table, threshold: float, left: Rows) -> list[tuple[float, Side]]:
         if not left.any():
@@ -121,24 +126,14 @@ class Repeats:
 
 
 @dataclass(frozen=True)
-class Best:
+class Best(OfColumn):
     """Keep only the best by a column: `threshold` samples, those without the score last; or, with `share`, that share
     of those that have the score, the others not judged. Equals: the first by uid. `otherwise`: what to do when no
     sample has the score."""
 
-    code: str
-    column: str
     best: Literal["highest", "lowest"]
-    param: str
     otherwise: str
     share: bool = False
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    def compared(self, table: Table, left: Rows, threshold: float | None = None) -> NDArray[np.float64]:
-        return np.where(left, table.scores[self.column], np.nan)
 
     def cuts(self, table: Table, threshold: float, left: Rows) -> list[tuple[float, Side]]:
         """The score of the worst that is kept: of its equals some may be rejected."""

@@ -37,8 +37,8 @@ RULES: tuple[Rule, ...] = (
     Limit("rivalled", ("class_margin",), "below", "min_class_margin"),
     Tails("unusual", "area", "area_tails"),
     Repeats("repeated", "min_distance"),
-    Best("uncertain", "entropy", "lowest", "keep_certain", "set refine.segmenter and run refine", share=True),
-    Best("surplus", ORDER, "highest", "max_count", "set clean.order to another"),
+    Best("uncertain", "entropy", "keep_certain", "lowest", "set refine.segmenter and run refine", share=True),
+    Best("surplus", ORDER, "max_count", "highest", "set clean.order to another"),
 )
 
 # The published script's values, and what we recommend: the scores that tell good masks from bad ones on held-out pages,

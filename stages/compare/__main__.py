@@ -1,7 +1,7 @@
 """Compare methods, or settings of one method: one training and evaluation per cell and seed, then a table.
 
     python -m stages.compare methods --seeds 0 1 2
-    python -m stages.compare ablation --method dacs --seeds 0 1 2 --jobs 2
+    python -m stages.compare ablation --method daformer --seeds 0 1 2 --jobs 2
 
 in      what the stages train and evaluate read: data/scenes, data/cutouts, models/miniature, params.yaml
 out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
@@ -36,7 +36,7 @@ from tqdm import tqdm
 from stages import params, samples
 from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.labels import GraftError
-from stages.segmenter import find_encoder
+from stages.tensors import find_encoder
 from stages.train.preset import overlay
 from stages.whole import write_whole
 
@@ -110,7 +110,7 @@ def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
     settings = _params(cell, iterations)
     encoder, revision = settings["train"]["encoder"], settings["train"]["encoder_revision"]
     key = samples.key(
-        params=settings,
+        params={name: settings[name] for name in ("classes", "train", "evaluate")},
         most=cell.most,
         encoder=samples.file_hash(find_encoder(encoder, revision)) if encoder else None,
         inputs=[samples.file_hash(path) for path in (*_scenes(settings), Path("data/cutouts", cell.recipe))],
@@ -187,7 +187,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=("methods", "ablation"))
-    parser.add_argument("--method", choices=COMPARED, default="dacs", help="whose settings the ablation changes")
+    parser.add_argument(
+        "--method", choices=COMPARED, default="daformer", help="whose settings the ablation changes; default daformer"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
     parser.add_argument("--iterations", type=int, help="instead of train.iterations: a shorter, weaker comparison")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, OMP_NUM_THREADS cores each")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.fetch.record import Listed
 from stages.labels import GraftError
-from stages.whole import write_whole
+from stages.whole import write_csv
 
 COLUMNS = ("name", "size", "sha256")
 
@@ -37,11 +36,7 @@ def read(path: Path) -> dict[str, Pin]:
 
 def write(path: Path, pins: dict[str, Pin]) -> None:
     """Whole or not at all, sorted by name."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((name, pins[name].size, pins[name].sha256) for name in sorted(pins))
-    write_whole(path, text.getvalue())
+    write_csv(path, COLUMNS, ((name, pins[name].size, pins[name].sha256) for name in sorted(pins)))
 
 
 def compare(listed: list[Listed], pins: dict[str, Pin], path: Path) -> None:

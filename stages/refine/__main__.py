@@ -14,8 +14,6 @@ source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segm
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -43,7 +41,7 @@ from stages.samples import (
     png_bytes,
 )
 from stages.sizes import check_size
-from stages.whole import write_whole
+from stages.whole import write_csv
 
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty
@@ -143,11 +141,7 @@ def pictures(refined: Refined) -> dict[str, bytes]:
 
 def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """scores.csv, sorted by uid as the rows are; whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(cells(row) for row in rows)
-    write_whole(path, text.getvalue())
+    write_csv(path, COLUMNS, (cells(row) for row in rows))
 
 
 def checked(params: Params, name: str) -> Refine:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +31,7 @@ from stages.report.colours import legend, palette
 from stages.report.page import page
 from stages.report.paste import pasted
 from stages.samples import Shards, png_array, png_bytes
-from stages.whole import write_whole
+from stages.whole import write_csv, write_whole
 
 METRICS, REPORT = Path("metrics"), Path("data/report")
 PLANES = ("image", "attribution", "seed", "mask")  # what refine leaves of a sample
@@ -60,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     result = tables.summary(runs)
     write_whole(METRICS / "summary.json", (json.dumps(result, indent=2) + "\n").encode())
-    write_whole(METRICS / "iou.csv", table(tables.iou_rows(result, params.classes)))
-    write_whole(METRICS / "confusion.csv", table(tables.confusion_rows(runs)))
-    write_whole(METRICS / "curves.csv", table(curves))
+    write_table(METRICS / "iou.csv", tables.iou_rows(result, params.classes))
+    write_table(METRICS / "confusion.csv", tables.confusion_rows(runs))
+    write_table(METRICS / "curves.csv", curves)
     write_whole(METRICS / "overview.png", png_bytes(overview))
     pictures["iou.png"] = charts.iou_chart(result, params.classes)
     pictures["curves.png"] = charts.curves_chart(curves)
@@ -197,14 +196,10 @@ def richest(rows: Iterable[Mapping[str, Any]], novel: Sequence[str]) -> dict[str
     return found
 
 
-def table(rows: Sequence[tables.Row]) -> bytes:
-    """CSV; the columns are those of all rows, a cell that a row lacks is empty."""
-    text = io.StringIO()
+def write_table(path: Path, rows: Sequence[tables.Row]) -> None:
+    """A CSV: the columns are those of all rows, a cell that a row lacks is empty."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    write_csv(path, columns, ([row.get(column, "") for column in columns] for row in rows))
 
 
 def parser() -> argparse.ArgumentParser:

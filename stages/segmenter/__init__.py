@@ -7,7 +7,7 @@ with warnings.catch_warnings():  # mmcv-lite says at import that it lacks the co
     import mmseg.models  # noqa: F401
 
 from stages.labels import GraftError
-from stages.segmenter.files import find_encoder, load, load_encoder, save
+from stages.segmenter.files import load, load_encoder, save
 from stages.segmenter.networks import NAMES, build
 
-__all__ = ["NAMES", "GraftError", "build", "find_encoder", "load", "load_encoder", "save"]
+__all__ = ["NAMES", "GraftError", "build", "load", "load_encoder", "save"]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
 from mmseg.models import EncoderDecoder
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -19,35 +18,9 @@ from stages.segmenter import mit
 from stages.segmenter.hrda import HRDA
 from stages.segmenter.networks import build
 
-WEIGHTS = "model.safetensors"
-
-
-def find_encoder(encoder: str, revision: str | None) -> Path:
-    """The weights' file of a folder (revision None), or of a Hub id at that commit in the local cache.
-
-    Nothing is fetched. Raises GraftError when there is neither, and for a revision of a folder, which has none.
-    """
-    if revision is None:
-        path = Path(encoder, WEIGHTS)
-        if not path.is_file():
-            raise GraftError(
-                f"params.yaml: train.encoder: there is no {path}; correct it, set it to null for none, or, if it is a "
-                f"Hub id, give its commit as train.encoder_revision"
-            )
-        return path
-    if Path(encoder).is_dir():
-        raise GraftError(f"params.yaml: train.encoder {encoder} is a folder; set train.encoder_revision to null")
-    try:
-        return Path(hf_hub_download(encoder, WEIGHTS, revision=revision, local_files_only=True))
-    except (OSError, ValueError):
-        raise GraftError(
-            f"params.yaml: train.encoder {encoder} at {revision} is not in the Hugging Face cache; "
-            f"run `hf download {encoder} {WEIGHTS} --revision {revision}` once"
-        ) from None
-
 
 def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
-    """Give the network's encoder the weights in a file of find_encoder; the encoder is returned.
+    """Give the network's encoder the weights in a file of tensors.find_encoder; the encoder is returned.
 
     The Hub's nvidia/mit-b* are renamed on the way. Raises GraftError when the file is damaged, or holds the
     encoder of another network.

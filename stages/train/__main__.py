@@ -19,8 +19,6 @@ one.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -36,6 +34,7 @@ from torch.utils.data import DataLoader
 
 from stages import params, samples, segmenter
 from stages.labels import CITYSCAPES, GraftError
+from stages.tensors import find_encoder
 from stages.train import setup
 from stages.train.distributed import launch, share
 from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration
@@ -44,7 +43,7 @@ from stages.train.optimisation import adamw, learning_rate
 from stages.train.paste import read_bank
 from stages.train.selftraining import SelfTraining
 from stages.train_params import Train
-from stages.whole import write_whole
+from stages.whole import write_csv
 
 CHECKPOINT_INTERVAL = 100
 
@@ -65,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     detail = (train.detail.size[0], train.detail.size[1]) if method.detail else None
     student = segmenter.build(train.model, len(CITYSCAPES.names), detail)
     student.init_weights()
-    weights = segmenter.find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
+    weights = find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
     encoder = segmenter.load_encoder(student, weights) if weights else None
     model = SelfTraining(student, method, setup.options(train))
     dataset = setup.dataset(train, seed, labelled, target, read_bank(bank))
@@ -141,9 +140,7 @@ def _work_folder(recipe: str, seed: int, train: Train, *inputs: samples.Shards |
     key = samples.key(
         train=train.model_dump(exclude={"recipes", "seeds"}),
         inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs if shards is not None],
-        encoder=samples.file_hash(segmenter.find_encoder(train.encoder, train.encoder_revision))
-        if train.encoder
-        else None,
+        encoder=samples.file_hash(find_encoder(train.encoder, train.encoder_revision)) if train.encoder else None,
         code=samples.code_version("stages.train", "stages.segmenter"),
     )
     work = Path("data/.work", f"{recipe}-{seed}", key)
@@ -154,11 +151,7 @@ def _work_folder(recipe: str, seed: int, train: Train, *inputs: samples.Shards |
 
 
 def _write_curve(path: Path, curve: Curve) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(curve[0])
-    writer.writerows([f"{value:.6g}" for value in row.values()] for row in curve)
-    write_whole(path, text.getvalue())
+    write_csv(path, curve[0], ([f"{value:.6g}" for value in row.values()] for row in curve))
 
 
 if __name__ == "__main__":

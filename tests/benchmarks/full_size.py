@@ -27,6 +27,7 @@ from tests.benchmarks.steps import OPTIONS, batch
 
 
 def main(method: Name = "daformer") -> None:
+    torch.manual_seed(0)
     settings: dict[str, Any] = DAFORMER
     side = settings["crop"][0]
     detail = (side // 2, side // 2) if METHODS[method].detail else None

@@ -27,6 +27,7 @@ from stages.refine import scores
 from stages.refine.contour import energy, largest_contour, smoothness
 from stages.refine.phash import phash
 from stages.refine.table import COLUMNS, cells
+from stages.whole import write_csv
 from tests.benchmarks.interleaved import interleaved, show
 from tests.refine.test_scores import published_contour, ragged
 
@@ -103,7 +104,8 @@ def cleaning(rng: np.random.Generator) -> None:
         limits = {rule.param: lenient.get(rule.param, 1e-4 if rule.param.startswith("min") else 1e4) for rule in RULES}
         wall, cpu = time.perf_counter(), time.process_time()
         verdicts = judge(read(path, [column for rule in RULES for column in rule.columns]), limits)
-        keep_list(verdicts), metrics(verdicts)
+        write_csv(path.with_name("kept.csv"), ("uid", "kept", "reason"), keep_list(verdicts))
+        metrics(verdicts)
         print(
             f"clean, {ROWS} rows, every rule: {time.process_time() - cpu:.2f} s CPU, {time.perf_counter() - wall:.2f} s"
         )

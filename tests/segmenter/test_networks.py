@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import SegformerConfig, SegformerForImageClassification
 
-from stages import segmenter
+from stages import segmenter, tensors
 from stages.segmenter import mit
 from stages.segmenter.hrda import HRDA
 
@@ -90,7 +90,7 @@ def test_an_encoder_of_the_hubs_layout_is_loaded_into_a_network(tmp_path: Path):
     torch.manual_seed(0)
     SegformerForImageClassification(SegformerConfig()).save_pretrained(tmp_path)
     network = segmenter.build("daformer-b0", 19)
-    encoder = segmenter.load_encoder(network, segmenter.find_encoder(str(tmp_path), None))
+    encoder = segmenter.load_encoder(network, tensors.find_encoder(str(tmp_path), None))
     assert encoder is network.backbone
     expected = mit.from_hub(load_file(tmp_path / "model.safetensors"))
     state = network.backbone.state_dict()
@@ -107,11 +107,11 @@ def test_an_unknown_key_of_the_hub_is_no_silent_loss():
 
 def test_an_encoder_is_found_in_a_folder_or_at_a_commit(tmp_path: Path):
     with pytest.raises(segmenter.GraftError, match=r"give its commit as train\.encoder_revision"):
-        segmenter.find_encoder("nvidia/mit-b0", None)
+        tensors.find_encoder("nvidia/mit-b0", None)
     with pytest.raises(segmenter.GraftError, match=r"hf download nobody/mit-b9 model\.safetensors --revision abc"):
-        segmenter.find_encoder("nobody/mit-b9", "abc")
+        tensors.find_encoder("nobody/mit-b9", "abc")
     with pytest.raises(segmenter.GraftError, match=r"set train\.encoder_revision to null"):
-        segmenter.find_encoder(str(tmp_path), "abc")
+        tensors.find_encoder(str(tmp_path), "abc")
 
 
 def test_an_hrda_network_comes_back_from_its_file(tmp_path: Path):
