@@ -35,15 +35,18 @@ def methods() -> list[Cell]:
 def ablation(method: Name, held: int) -> list[Cell]:
     """What pasting does to one method: how often, how many cutouts, which preset, the novel classes' budget.
 
-    held: cutouts of the class that has most of them; levels of as many or more would be the first row again.
+    held: cutouts of the class that has most of them; levels of as many or more would be the row of ours again.
+
+    The first two rows are those of `methods`, trained once for both: no cutouts, which is p = 0, and ours, which is
+    params.yaml's way of pasting with all cutouts.
     """
     base: dict[str, Any] = {"method": method}
     # Rare class sampling pastes what it draws a novel class for, whatever the probability: then p would not be p.
     chance_alone = base | {"rare_classes": {"novel_budget": 0.0}}
-    ours = Cell(f"{method}, ours (p = 0.75, all cutouts)", "grafted", base)
+    without, ours = (Cell(f"{method}, {recipe}", recipe, base) for recipe in RECIPES)
     often = [
         Cell(f"{method}, p = {p:g}", "grafted", chance_alone | {"paste": {"probability": p}})
-        for p in (0.0, 0.01, 0.05, 0.1, 0.25)
+        for p in (0.01, 0.05, 0.1, 0.25)
     ]
     many = [Cell(f"{method}, {n} cutouts per class", "grafted", base, most=n) for n in (20, 40, 100) if n < held]
     published = Cell(f"{method}, pasted as ucg", "grafted", base | TRAIN["ucg"])
@@ -53,4 +56,4 @@ def ablation(method: Name, held: int) -> list[Cell]:
         base | {"paste": TRAIN["ucg"]["paste"] | {"per": "image", "probability": 0.75, "max_instances": 2}},
     )
     unbudgeted = Cell(f"{method}, no novel budget", "grafted", base | {"rare_classes": {"novel_budget": None}})
-    return [ours, *often, *many, published, as_often, *([unbudgeted] if METHODS[method].rare else [])]
+    return [without, ours, *often, *many, published, as_often, *([unbudgeted] if METHODS[method].rare else [])]
