@@ -124,7 +124,7 @@ def test_every_cell_has_valid_params_and_changes_something():
         changes_nothing = settings(cell) == Train.model_validate(content)
         assert not changes_nothing or cell.most or cell.changes == {"method": content["method"]}, cell.name
     assert len(cells) == 8 + 10 + 11
-    assert len({cell.name for cell in cells}) == len(cells) - 4  # the first two rows of an ablation are those of methods
+    assert len({cell.name for cell in cells}) == len(cells) - 4  # both ablations begin with two rows of methods
 
 
 def test_the_ablation_has_a_row_of_reference_and_no_row_twice():
