@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.labels import CITYSCAPES, IGNORE, GraftError
+from stages.labels import IGNORE, LABELS, GraftError
 
 UNKNOWN = 254  # no label space has so many classes
 
@@ -60,7 +60,7 @@ class IdMap:
 
 def _listed(classes: Mapping[int, str], ignored: Iterable[int]) -> dict[int, int]:
     """value -> train id, from value -> class name, and the values that are ignored."""
-    return dict.fromkeys(ignored, IGNORE) | {value: CITYSCAPES.id(name) for value, name in classes.items()}
+    return dict.fromkeys(ignored, IGNORE) | {value: LABELS.id(name) for value, name in classes.items()}
 
 
 # Cityscapes' own label ids; GTA5 uses them too.
@@ -69,7 +69,7 @@ LABEL_IDS = {
     20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car", 27: "truck",
     28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle",
 }  # fmt: skip
-# SYNTHIA-RAND-CITYSCAPES: the 16 classes that are compared. Terrain, truck and train have ids in its list too, but
+# SYNTHIA-RAND-LABELS: the 16 classes that are compared. Terrain, truck and train have ids in its list too, but
 # none of its images shows them.
 SYNTHIA = {
     1: "sky", 2: "building", 3: "road", 4: "sidewalk", 5: "fence", 6: "vegetation", 7: "pole", 8: "car",
@@ -103,7 +103,7 @@ COCO_STUFF = {
     168: "vegetation", 170: "wall", 171: "wall", 172: "wall", 174: "wall",
 }  # fmt: skip
 
-TRAIN_IDS = {train_id: name for train_id, name in enumerate(CITYSCAPES.names)}
+TRAIN_IDS = {train_id: name for train_id, name in enumerate(LABELS.names)}
 
 IDMAPS = {
     "train_ids": IdMap("Cityscapes train ids", _listed(TRAIN_IDS, [IGNORE])),
@@ -112,12 +112,12 @@ IDMAPS = {
         images="_leftImg8bit.png", labels="_gtFine_labelIds.png",
     ),
     "gta5": IdMap("GTA5", _listed(LABEL_IDS, [*range(35), 255])),
-    "synthia": IdMap("SYNTHIA-RAND-CITYSCAPES", _listed(SYNTHIA, range(23))),
+    "synthia": IdMap("SYNTHIA-RAND-LABELS", _listed(SYNTHIA, range(23))),
     "camvid": IdMap("CamVid (11 classes)", _listed(CAMVID, [11, 255])),
     "camvid_colours": IdMap(
         "CamVid (32 colours)",
         colours=dict.fromkeys(CAMVID_IGNORED, IGNORE)
-        | {colour: CITYSCAPES.id(name) for colour, name in CAMVID_COLOURS.items()},
+        | {colour: LABELS.id(name) for colour, name in CAMVID_COLOURS.items()},
         images=".png", labels="_L.png",
     ),
     "voc": IdMap("Pascal VOC", _listed(VOC, [*range(21), 255]), images=".jpg", partial=True),
@@ -134,6 +134,6 @@ def idmap(ids: str | Mapping[int, str], where: str) -> IdMap:
             raise GraftError(f"{where}: there is no id map {ids!r}; take one of {', '.join(IDMAPS)}, or write a table")
         return IDMAPS[ids]
     classes = {value: name for value, name in ids.items() if name != "ignore"}
-    if unknown := sorted(set(classes.values()) - set(CITYSCAPES.names)):
-        raise GraftError(f"{where}: {unknown[0]!r} is no class; use 'ignore' or one of {', '.join(CITYSCAPES.names)}")
+    if unknown := sorted(set(classes.values()) - set(LABELS.names)):
+        raise GraftError(f"{where}: {unknown[0]!r} is no class; use 'ignore' or one of {', '.join(LABELS.names)}")
     return IdMap("the table of params.yaml", _listed(classes, [IGNORE, *ids]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -23,9 +23,9 @@ class Section(BaseModel):
 
 
 def known(names: Iterable[str]) -> None:
-    """For a validator: ValueError with the first of the names that is no Cityscapes class."""
+    """For a validator: ValueError with the first of the names that is no class of stages/labels.py."""
     for name in names:
         try:
-            CITYSCAPES.id(name)
+            LABELS.id(name)
         except GraftError as error:
             raise ValueError(str(error)) from None

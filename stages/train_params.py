@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 from stages.sections import Count, Positive, Section, Seed, Share, Side
 
 Size = Annotated[list[Side], Field(min_length=2, max_length=2)]
@@ -28,7 +28,7 @@ Network = Literal[
 def _known(names: list[str], key: str) -> None:
     for name in names:
         try:
-            CITYSCAPES.id(name)
+            LABELS.id(name)
         except GraftError as error:
             raise ValueError(f"{key}: {error}") from None
 

@@ -26,7 +26,7 @@ import stages.cutouts
 from stages.cutouts.crop import framed
 from stages.cutouts.recipes import RECIPES, labels, recut
 from stages.keeplist import kept_uids
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 from stages.params import GraftError, command, read
 from stages.samples import Sample, Shards, build, code_version, key, png_array, png_bytes
 from stages.sizes import check_size
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for what, picture in edge.items():
                 check_size(refined[kept[uid]].folder, uid, image, picture, what)
             rgba, beside = framed(image, mask, edge)
-            row = {"class": label[uid], "train_id": CITYSCAPES.id(label[uid])}
+            row = {"class": label[uid], "train_id": LABELS.id(label[uid])}
             row |= {"height": rgba.shape[0], "width": rgba.shape[1]}
             made = {f"{name}.png": png_bytes(picture) for name, picture in {"rgba": rgba, **beside}.items()}
             yield Sample(uid, wanted[uid], row, made)

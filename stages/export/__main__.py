@@ -22,7 +22,7 @@ from tqdm import tqdm
 from stages.export import coco_instances, hugging_face, mmseg_folders, ucg_folders
 from stages.export.cutout import Cutout, Format
 from stages.keeplist import kept_uids
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 from stages.params import GraftError, command, read
 from stages.samples import Shards, png_array
 from stages.sizes import check_size
@@ -67,7 +67,7 @@ def cutouts(kept: dict[str, list[str]]) -> Iterator[Cutout]:
             check_size(refined.folder, uid, image, mask)
             doubt = png_array(files["doubt.png"]) > 0 if "doubt.png" in files else np.zeros_like(mask)
             check_size(refined.folder, uid, image, doubt, "doubt")
-            yield Cutout(uid, name, CITYSCAPES.id(name), image, mask, prompts.get(uid, ""), doubt)
+            yield Cutout(uid, name, LABELS.id(name), image, mask, prompts.get(uid, ""), doubt)
 
 
 def prompts_of(name: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from stages.export.cutout import Cutout
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
@@ -29,7 +29,7 @@ def write(cutouts: Iterable[Cutout], folder: Path) -> None:
         height, width = cutout.mask.shape
         images.append({"id": number, "file_name": name, "height": height, "width": width, "caption": cutout.prompt})
         annotations.append(annotation(number, cutout))
-    categories = [{"id": CITYSCAPES.id(name), "name": name} for name in CITYSCAPES.names]
+    categories = [{"id": LABELS.id(name), "name": name} for name in LABELS.names]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "instances.json").write_text(json.dumps(content, indent=1) + "\n")
 

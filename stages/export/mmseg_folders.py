@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.export.cutout import Cutout
-from stages.labels import CITYSCAPES, IGNORE
+from stages.labels import IGNORE, LABELS
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
@@ -27,14 +27,14 @@ def write(cutouts: Iterable[Cutout], folder: Path) -> None:
         Image.fromarray(cutout.image).save(images / f"{cutout.uid}.png")
         label = np.where(cutout.mask & ~cutout.doubt, np.uint8(cutout.train_id), np.uint8(IGNORE))
         palette_png(label).save(labels / f"{cutout.uid}.png")
-    meta = {"classes": CITYSCAPES.names, "palette": CITYSCAPES.palette.tolist(), "ignore_index": IGNORE}
+    meta = {"classes": LABELS.names, "palette": LABELS.palette.tolist(), "ignore_index": IGNORE}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
 def palette_png(label: NDArray[np.uint8]) -> Image.Image:
     """(H, W) uint8 train ids as a palette image of all 256 entries; ids without a colour are black."""
     colours = np.zeros((256, 3), np.uint8)
-    colours[: len(CITYSCAPES.palette)] = CITYSCAPES.palette
+    colours[: len(LABELS.palette)] = LABELS.palette
     picture = Image.fromarray(label, "L").convert("P")
     picture.putdata(label.reshape(-1).tolist())
     picture.putpalette(colours.reshape(-1).tolist())

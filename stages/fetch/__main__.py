@@ -31,7 +31,7 @@ from stages.fetch.download import Patience, download, part_of
 from stages.fetch.layout import by_class
 from stages.fetch.record import RECORD_NAME, Listed, in_folder, parse
 from stages.fetch.unpack import is_archive, unpack
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 from stages.params import GraftError, command
 
 RECORDS = {"zenodo": 17117206}
@@ -204,7 +204,7 @@ def _said(text: str) -> tuple[str, str]:
     name, equals, path = text.partition("=")
     if not equals or not path:
         raise GraftError(f"--class {text}: write it as bus=path/of/the/folder")
-    CITYSCAPES.id(name)
+    LABELS.id(name)
     return name, path
 
 

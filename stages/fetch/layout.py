@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 
 EXPECTED = (
     "expected a folder per class that holds rgb/ and ss/, the class in its path, such as dataset_trains/rgb/0.png"
@@ -53,7 +53,7 @@ def _named(place: str) -> list[str]:
     """The classes whose name, or its plural, is a word of the path; the part nearest to the images decides."""
     for part in reversed(place.lower().split("/")):
         words = {word for word in re.split(r"[^a-z]+", part) if word}
-        if found := [name for name in CITYSCAPES.names if {name, name + "s", name + "es"} & words]:
+        if found := [name for name in LABELS.names if {name, name + "s", name + "es"} & words]:
             return found
     return []
 

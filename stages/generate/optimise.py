@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from stages.generate import checkpoint
 from stages.generate.streams import stream
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 from stages.params import Generate, GraftError, read
 from stages.samples import Shards, png_array
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
-    CITYSCAPES.id(arguments.name)
+    LABELS.id(arguments.name)
     settings = read().generate
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)

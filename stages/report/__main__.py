@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from stages.keeplist import verdicts
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 from stages.params import GraftError, Params, command, read
 from stages.report import charts, sheets, tables
 from stages.report.colours import legend, palette
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shutil.rmtree(REPORT, ignore_errors=True)
     for name, content in pictures.items():
         write_whole(REPORT / name, content)
-    absent = [name for name in CITYSCAPES.names if name not in tables.present(result, params.classes)]
+    absent = [name for name in LABELS.names if name not in tables.present(result, params.classes)]
     lines = tables.comparison(result, params.classes)
     zeros = params.evaluate.absent == "mmseg"
     html = page(lines, params.train.seeds, absent, counts, means=len(tables.MEANS), zeros=zeros)
@@ -154,7 +154,7 @@ def example_sheet(classes: Sequence[str]) -> sheets.Picture:
         for uid in kept[len(kept) // 2 :][:1]:
             one = candidate(Shards(Path("data/refined") / name), uid, "", words.get(uid, ""))
             scene = (png_array(files["image.png"]), png_array(files["label.png"]))
-            image, label = pasted(*scene, one.image, one.mask, CITYSCAPES.id(name))
+            image, label = pasted(*scene, one.image, one.mask, LABELS.id(name))
             lines.append([*sheets.pictures(one), image, colours[label]])
             captions.append((f"{name}: {one.words or one.uid}", sheets.INK))
     header = [*sheets.COLUMNS, "pasted into a source street", "and into its label"]
@@ -191,7 +191,7 @@ def richest(rows: Iterable[Mapping[str, Any]], novel: Sequence[str]) -> dict[str
     pixels = {row["uid"]: row["pixels"] for row in rows}
     found = {}
     for name in novel:
-        count = {uid: pixels[uid].get(str(CITYSCAPES.id(name)), 0) for uid in pixels}
+        count = {uid: pixels[uid].get(str(LABELS.id(name)), 0) for uid in pixels}
         found[name] = sorted((uid for uid in count if count[uid]), key=lambda uid: (-count[uid], uid))
     return found
 

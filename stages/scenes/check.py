@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.labels import CITYSCAPES, IGNORE
+from stages.labels import IGNORE, LABELS
 from stages.scenes.sources import Scene, Source, Split
 
 # A class is rare when a segmenter would see it in fewer than one image in a hundred, or as hardly a pixel.
@@ -37,7 +37,7 @@ class Tally:
     @property
     def share(self) -> NDArray[np.float64]:
         """(classes,) share of the pixels that are not ignored; 0 when there is none."""
-        counted = self.pixels[: len(CITYSCAPES.names)]
+        counted = self.pixels[: len(LABELS.names)]
         return counted / max(int(counted.sum()), 1)
 
     def state(self, train_id: int) -> str:
@@ -69,7 +69,7 @@ def table(tallies: Sequence[Tally]) -> str:
     """One line per class: share of the labelled pixels and number of images in each split, and what it lacks."""
     known = [one for one in tallies if one.labelled]
     lines = [f"{'':14}" + "".join(f"{f'{one.title}, {one.count} images':>34}" for one in known)]
-    for train_id, name in enumerate(CITYSCAPES.names):
+    for train_id, name in enumerate(LABELS.names):
         cells = (
             f"{one.share[train_id]:>10.3%} {one.images[train_id]:>8} images {one.state(train_id):>7}" for one in known
         )
@@ -84,8 +84,8 @@ def table(tallies: Sequence[Tally]) -> str:
 def advice(tallies: Mapping[Split, Tally]) -> str:
     """Which classes the source lacks or nearly lacks although val holds them: what is worth adding."""
     source, val = tallies["source"], tallies["val"]
-    lacked = [i for i in range(len(CITYSCAPES.names)) if source.state(i)]
-    if worth := [CITYSCAPES.names[i] for i in lacked if val.images[i]]:
+    lacked = [i for i in range(len(LABELS.names)) if source.state(i)]
+    if worth := [LABELS.names[i] for i in lacked if val.images[i]]:
         return f"worth adding (in val, but absent or rare in source): {', '.join(worth)}"
     return "the source holds every class that val holds"
 
@@ -94,12 +94,12 @@ def histogram(tallies: Sequence[Tally]) -> Figure:
     """A bar per class and labelled split: share of pixels on a logarithmic axis, so that the rare ones show."""
     known = [one for one in tallies if one.labelled]
     figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
-    places, width = np.arange(len(CITYSCAPES.names)), 0.8 / max(len(known), 1)
+    places, width = np.arange(len(LABELS.names)), 0.8 / max(len(known), 1)
     for number, one in enumerate(known):
         axes.bar(places + (number + 0.5) * width - 0.4, 100 * one.share, width, label=one.title)
     axes.set_yscale("log")
     axes.set_ylabel("labelled pixels, %")
-    axes.set_xticks(places, CITYSCAPES.names, rotation=45, ha="right")
+    axes.set_xticks(places, LABELS.names, rotation=45, ha="right")
     axes.legend()
     return figure
 
@@ -110,12 +110,12 @@ def sheet(title: str, shown: Sequence[Scene]) -> Figure:
     for column, (image, label) in enumerate(shown):
         grid[0, column].imshow(image)
         if label is not None:
-            grid[1, column].imshow(CITYSCAPES.colourise(label))
+            grid[1, column].imshow(LABELS.colourise(label))
     for axes in grid.flat:
         axes.axis("off")
     labels = [label for _, label in shown if label is not None]
     present = sorted(set(np.unique(np.concatenate([label.ravel() for label in labels])).tolist())) if labels else []
-    patches = [Patch(color=CITYSCAPES.palette[i] / 255, label=CITYSCAPES.names[i]) for i in present if i != IGNORE]
+    patches = [Patch(color=LABELS.palette[i] / 255, label=LABELS.names[i]) for i in present if i != IGNORE]
     if patches:
         figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 10))
     figure.suptitle(title)

@@ -33,7 +33,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch.utils.data import DataLoader
 
 from stages import params, samples, segmenter
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 from stages.tensors import find_encoder
 from stages.train import setup
 from stages.train.distributed import launch, share
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     _make_deterministic(seed)
     detail = (train.detail.size[0], train.detail.size[1]) if method.detail else None
-    student = segmenter.build(train.model, len(CITYSCAPES.names), detail)
+    student = segmenter.build(train.model, len(LABELS.names), detail)
     student.init_weights()
     weights = find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
     encoder = segmenter.load_encoder(student, weights) if weights else None
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         losses.close()
 
     if dist.is_main_process():
-        segmenter.save(student, f"models/segmenters/{recipe}-{seed}.safetensors", train.model, CITYSCAPES.names)
+        segmenter.save(student, f"models/segmenters/{recipe}-{seed}.safetensors", train.model, LABELS.names)
         _write_curve(Path(f"metrics/train/{recipe}-{seed}.csv"), losses.curve)
         shutil.rmtree(work.parent)
 

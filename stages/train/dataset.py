@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from stages.labels import CITYSCAPES, IGNORE, GraftError
+from stages.labels import IGNORE, LABELS, GraftError
 from stages.samples import Shards, png_array
 from stages.train.rare import RareClasses
 from stages.train.streams import stream
@@ -90,9 +90,9 @@ def read_label(files: dict[str, bytes], image: NDArray[np.uint8], where: str) ->
     if label.shape != image.shape[:2]:
         raise GraftError(f"{where}: the label is {label.shape}, the image {image.shape[:2]}; make them equal in size")
     known = label[label != IGNORE]
-    if known.size and known.max() >= len(CITYSCAPES.names):
+    if known.size and known.max() >= len(LABELS.names):
         raise GraftError(
-            f"{where}: the label holds the id {known.max()}, the classes are 0 to {len(CITYSCAPES.names) - 1} "
+            f"{where}: the label holds the id {known.max()}, the classes are 0 to {len(LABELS.names) - 1} "
             f"and {IGNORE}; correct its label.png, or the id map it was read by"
         )
     return label

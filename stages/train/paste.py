@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 from stages.samples import Shards, png_array
 from stages.train.composite import HARD, Edge, match_colours, paste, plain, resize
 from stages.train.place import Box, Scale, anywhere, on_ground
@@ -38,7 +38,7 @@ class Cutouts(Sequence[Pixels]):
 def read_bank(bank: Shards) -> dict[int, Cutouts]:
     """{train id: the bank's cutouts of the class}. GraftError for a class that the label space lacks."""
     try:
-        return {CITYSCAPES.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
+        return {LABELS.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
     except GraftError as error:
         raise GraftError(f"{bank.folder}: {error}; take its cutouts out of the bank") from None
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.labels import CITYSCAPES
+from stages.labels import LABELS
 
-GROUND = [CITYSCAPES.id(name) for name in ("road", "sidewalk", "terrain")]
+GROUND = [LABELS.id(name) for name in ("road", "sidewalk", "terrain")]
 IS_GROUND = np.isin(np.arange(256), GROUND).astype(np.uint8)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 from stages.samples import Shards, png_array
 
 Counts = Mapping[int, float]  # train id -> pixels
@@ -96,7 +96,7 @@ class RareClasses:
         for c, images in self.images.items():
             if not len(images):
                 raise GraftError(
-                    f"no source image has more than {min_pixels} pixels of {CITYSCAPES.names[c]}; "
+                    f"no source image has more than {min_pixels} pixels of {LABELS.names[c]}; "
                     f"lower train.rare_classes.min_pixels in params.yaml"
                 )
 

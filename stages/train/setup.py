@@ -10,7 +10,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from tqdm import tqdm
 
-from stages.labels import CITYSCAPES, GraftError
+from stages.labels import LABELS, GraftError
 from stages.samples import Shards, png_array
 from stages.train.composite import Edge
 from stages.train.dataset import SourceTarget, read_label
@@ -90,7 +90,7 @@ def options(train: Train) -> Options:
         teacher_norm=train.teacher_norm,
         distance_weight=train.feature_distance.weight,
         distance_ratio=train.feature_distance.min_ratio,
-        distance_classes=tuple(CITYSCAPES.id(name) for name in train.feature_distance.classes),
+        distance_classes=tuple(LABELS.id(name) for name in train.feature_distance.classes),
         detail_weight=train.detail.weight,
         mask_weight=train.masking.weight,
         mask_ratio=train.masking.ratio,
@@ -110,7 +110,7 @@ def pasting(paste: Paste, bank: Bank) -> PasteCutouts:
         flip=paste.flip,
         colour=paste.colour,
         edge=Edge(paste.edge, paste.feather, paste.ring),
-        protected=[CITYSCAPES.id(name) for name in paste.protected],
+        protected=[LABELS.id(name) for name in paste.protected],
         min_visible=paste.min_visible,
     )
 
