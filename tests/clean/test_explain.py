@@ -214,7 +214,7 @@ def test_one_class_may_have_its_own_threshold(place: Path) -> None:
 @pytest.mark.parametrize(
     ("clean", "sentence"),
     [
-        ({"classes": {"tram": {}}}, "params.yaml: clean.classes: Cityscapes with ADDED of stages/labels.py has no class 'tram'"),
+        ({"classes": {"tram": {}}}, "clean.classes: Cityscapes with ADDED of stages/labels.py has no class 'tram'"),
         ({"classes": {"car": {}}}, "params.yaml clean.classes: 'car' is not among truck, bus, train"),
         ({"classes": {"bus": {"max_size": 1.0}}}, "unknown key clean.classes.bus.max_size"),
         ({"max_arae": 0.1}, "unknown key clean.max_arae"),

@@ -28,7 +28,6 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     (made.folder / "data/prompts/tram.yaml").write_text(prompts)
     streets(made.folder / "val")
     made.set({"classes": ["tram"], "scenes": {"val": {"images": "val/images", "labels": "val/labels", "ids": IDS}}})
-    made.set({"train": {"paste": {"probability": 1.0}}})
     for command in (*COMMANDS, "evaluate grafted 0"):
         made.sh("python", "-m", *f"stages.{command}".split())
     return made
@@ -55,6 +54,13 @@ def test_its_labels_and_cutouts_have_the_next_train_id(line: Line) -> None:
     assert set(np.unique(label)) == {ROAD, TRAM}
     cutouts = Shards(line.folder / "data/cutouts/grafted").rows
     assert cutouts and {(row["class"], row["train_id"]) for row in cutouts} == {("tram", TRAM)}
+
+
+def test_it_is_pasted_with_that_id(line: Line) -> None:
+    line.sh("python", "-m", "stages.train.materialise", "grafted", "0", "pasted", "--passes", "2")
+    found = [np.array(Image.open(path)) for path in (line.folder / "pasted/labels").glob("*.png")]
+    assert len(found) == 16 and any((label == TRAM).any() for label in found)
+    assert not any(((label > TRAM) & (label != 255)).any() for label in found)
 
 
 def test_the_segmenter_has_an_output_for_it_and_it_is_measured(line: Line) -> None:
