@@ -51,3 +51,13 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rows = "".join(f"{uid},{int(uid in kept)},\n" for uid in uids)
         Path(f"data/cleaned/{name}.csv").write_text("uid,kept,reason\n" + rows)
     return tmp_path
+
+
+def point(name: str, **content: str) -> None:
+    """params.yaml and the pointer that take published cutouts in."""
+    yaml, folder = YAML(), Path("data/mine")
+    folder.mkdir(parents=True, exist_ok=True)
+    yaml.dump(content, folder / f"{name}.yaml")
+    params = yaml.load(Path("params.yaml"))
+    params["generate"]["source"] = "data/mine"
+    yaml.dump(params, Path("params.yaml"))

@@ -1,11 +1,6 @@
 """Kept cutouts leave as UCG's folders and come back with every pixel; every fault of such a folder is named."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +8,15 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from stages import ucg
 from stages.clean.__main__ import main as clean
 from stages.export.__main__ import main as export
 from stages.generate.__main__ import main as generate
-from stages.labels import GraftError
 from stages.refine.__main__ import main as refine
 from stages.samples import Sample, Shards, build, png_array, png_bytes
-from tests.export.conftest import KEPT, PROMPTS, ROOT, sample
+from tests.export.conftest import KEPT, PROMPTS, point, sample
 from tests.refine.conftest import clip_folder
 
 __all__ = ["clip_folder"]  # a fixture: tests ask for it by name
-
-
-def point(name: str, **content: str) -> None:
-    """params.yaml and the pointer that take published cutouts in."""
-    yaml, folder = YAML(), Path("data/mine")
-    folder.mkdir(parents=True, exist_ok=True)
-    yaml.dump(content, folder / f"{name}.yaml")
-    params = yaml.load(Path("params.yaml"))
-    params["generate"]["source"] = "data/mine"
-    yaml.dump(params, Path("params.yaml"))
-
-
-def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as caught:
-        generate(arguments)
-    assert caught.value.code == 2
-    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")][-1]
 
 
 def test_what_leaves_comes_back_with_every_pixel_and_prompt(repo: Path) -> None:
@@ -163,146 +139,3 @@ def test_one_class_alone(repo: Path, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         export(["ucg", "more", "--class", "tram"])
     assert "--class tram: params.yaml classes has train, bus" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("values", [(0, 1), (0, 255)])
-@pytest.mark.parametrize("mode", ["L", "1"])
-def test_masks_of_one_bit_and_of_0_255_mean_the_same(tmp_path: Path, mode: str, values: tuple[int, int]) -> None:
-    image, mask = sample(3)
-    for part, picture in (
-        ("rgb", Image.fromarray(image)),
-        ("ss", Image.fromarray(mask if mode == "1" else np.where(mask, values[1], values[0]).astype(np.uint8))),
-    ):
-        (tmp_path / part).mkdir()
-        picture.save(tmp_path / part / "0.png")
-    read_image, read_mask = ucg.read(tmp_path, "0")
-    assert (read_image == image).all() and (read_mask == mask).all()
-
-
-def test_every_damaged_file_is_named_and_the_others_are_taken_in(
-    repo: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    export(["ucg", "out"])
-    train = Path("out/train")
-    train.joinpath("rgb/0.png").write_bytes(train.joinpath("rgb/0.png").read_bytes()[:200])
-    Image.fromarray(np.full((24, 40), 7, np.uint8)).save(train / "ss/2.png")
-    point("train", cutouts="out/train")
-    said = complaint(capsys, "train")
-    assert "rgb/0.png is damaged" in said and "ss/2.png holds [7]" in said
-    export(["ucg", "again"])
-    for path in ("rgb/0.png", "ss/2.png"):
-        (train / path).write_bytes((Path("again/train") / path).read_bytes())
-    generate(["train"])
-    assert "generate train: kept 1, made 2" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("no mask", "rgb/2.png has no mask in ss/"),
-        ("no image", "ss/2.png has no image in rgb/"),
-        ("listed", "77.png is listed but nowhere"),
-        ("layout", "expected the folders rgb/ and ss/ of UCG's layout; it holds bus/, train/"),
-        ("size", "ss/2.png is 40 x 23, its image 40 x 24"),
-        ("grey", "rgb/2.png has mode L, expected RGB"),
-        ("prompts", "has 2 prompts for 3 images"),
-        ("nowhere", "cutouts names no folder (nowhere)"),
-        ("key", "unknown key masks"),
-    ],
-)
-def test_a_fault_of_the_folder_is_one_sentence(
-    repo: Path, capsys: pytest.CaptureFixture[str], fault: str, words: str
-) -> None:
-    export(["ucg", "out"])
-    content, train = {"cutouts": "out/train"}, Path("out/train")
-    if fault == "no mask":
-        (train / "ss/2.png").unlink()
-    elif fault == "no image":
-        (train / "rgb/2.png").unlink()
-    elif fault == "listed":
-        (train / "train.txt").write_text("0.png 77.png ")
-        content["list"] = "train.txt"
-    elif fault == "layout":
-        content["cutouts"] = "out"
-    elif fault == "size":
-        Image.fromarray(np.zeros((23, 40), np.uint8)).save(train / "ss/2.png")
-    elif fault == "grey":
-        Image.fromarray(np.zeros((24, 40), np.uint8)).save(train / "rgb/2.png")
-    elif fault == "prompts":
-        (train / "prompt_lists.txt").write_text("a\nb\n")
-        content["prompts"] = "prompt_lists.txt"
-    elif fault == "nowhere":
-        content["cutouts"] = "nowhere"
-    else:
-        content["masks"] = "x"
-    point("train", **content)
-    assert words in complaint(capsys, "train")
-
-
-def test_an_unlisted_cutout_stays_out_unpaired_or_not(repo: Path) -> None:
-    export(["ucg", "out"])
-    Path("out/train/ss/2.png").unlink()
-    Path("out/train/valid_indices_2.txt").write_text("10.png 0.png ")
-    point("train", cutouts="out/train", list="valid_indices_2.txt")
-    generate(["train"])
-    assert [row["uid"] for row in Shards("data/generated/train").rows] == ["train-000000", "train-000010"]
-
-
-def test_names_sort_as_numbers_and_words_last(tmp_path: Path) -> None:
-    for part in ("rgb", "ss"):
-        (tmp_path / part).mkdir()
-        for name in ("10", "9", "tram", "1"):
-            (tmp_path / part / f"{name}.png").touch()
-    assert ucg.names(tmp_path) == ["1", "9", "10", "tram"]
-    assert [ucg.slug(name) for name in ("7", "a b", "0012")] == ["000007", "a_b", "000012"]
-    with pytest.raises(GraftError, match="holds no image"):
-        (tmp_path / "empty/rgb").mkdir(parents=True)
-        (tmp_path / "empty/ss").mkdir()
-        ucg.names(tmp_path / "empty")
-
-
-def large_folder(count: int) -> Path:
-    """A UCG folder of `count` cutouts, as the current directory's data/many/train."""
-    folder = Path("data/many/train")
-    for k in range(count):
-        for path, content in ucg.files(str(k), *sample(k)).items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
-    point("train", cutouts=folder.as_posix())
-    return folder
-
-
-def command(*prefix: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*prefix, sys.executable, "-m", "stages.generate", "train"], text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def test_an_interrupted_import_keeps_what_was_taken_in_and_ends_byte_equal(repo: Path) -> None:
-    shutil.rmtree("data/generated")
-    large_folder(400)
-    running, partial = command(), Path("data/generated/train/.partial")
-    while running.poll() is None and len(list(partial.glob("*.tar"))) < 40:
-        time.sleep(0.002)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-    finished = len(list(partial.glob("*.tar")))
-    assert running.returncode == -signal.SIGKILL and 40 <= finished < 400
-    said, _ = command().communicate()
-    assert f"generate train: kept {finished}, made {400 - finished}" in said
-    resumed = {path.name: path.read_bytes() for path in Path("data/generated/train").iterdir()}
-    shutil.rmtree("data/generated")
-    generate(["train"])
-    assert resumed == {path.name: path.read_bytes() for path in Path("data/generated/train").iterdir()}
-
-
-def test_an_import_onto_a_full_disk_is_a_sentence_and_goes_on_later(repo: Path) -> None:
-    """A limit on the size of files stands in for a full disk."""
-    shutil.rmtree("data/generated")
-    large_folder(60)
-    limited = command("bash", "-c", 'ulimit -f 100; trap "" XFSZ; exec "$@"', "limited")
-    _, said = limited.communicate()
-    assert limited.returncode == 2 and "no space left on the disk" in said
-    said, _ = command().communicate()
-    assert "generate train: kept 60, made 0" in said, "each cutout was whole before the shard did not fit"

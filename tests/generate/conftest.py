@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -200,3 +201,9 @@ def write(section: str = "generate", /, **changes: Any) -> None:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def sampled(pipe: Pipeline, prompts: list[str], **changes: Any) -> np.ndarray:
+    generators = [torch.Generator().manual_seed(seed) for seed in range(len(prompts))]
+    options = {"num_inference_steps": 2, "guidance_scale": 5.0, "height": 64, "width": 128, "output_type": "np"}
+    return pipe(prompts, generator=generators, **(options | changes)).images
