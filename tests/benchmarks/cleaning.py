@@ -3,8 +3,9 @@
 command  python -m tests.benchmarks.cleaning [--first 500 --last 1000]
 needs    the held-out pages: python -m stages.miniature.book (40 s)
 cost     2 min on one CPU core
-says     per score its rank correlation with the true IoU of the mask; per preset how many masks it keeps, their mean
-         IoU, and the share of bad masks (IoU below 0.8) and of good ones that it rejects
+says     per score its rank correlation with the true IoU of the mask; per lower limit of the cleaner its 5 % quantile,
+         and how high it may be while at least half of what it rejects is bad (IoU below 0.8); per preset how many masks
+         it keeps, their mean IoU, and the share of bad masks and of good ones that it rejects
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import torch
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from stages.clean.rules import PRESETS, judge
+from stages.clean.kinds import Limit
+from stages.clean.rules import PRESETS, RULES, judge
 from stages.clean.table import HASH, Table
 from stages.generate.sampler import load
 from stages.miniature.book import Book
@@ -46,12 +48,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     for column, values in table.scores.items():
         if np.ptp(values) > 0:
             print(f"{column:22} rank correlation with the true IoU {spearmanr(values, ious)[0]:+.2f}")
+    for rule in RULES:
+        if isinstance(rule, Limit) and rule.reject == "below" and rule.columns[0] in table.scores:
+            score = table.scores[rule.columns[0]]
+            limit, rejected = fair_limit(score, ious < BAD)
+            quantile = np.nanquantile(score, 0.05)
+            fair = f"up to {limit:.3f} half of the {rejected} rejected are bad"
+            print(f"{rule.param:22} 5 % quantile {quantile:.3f}; {fair}")
     print(f"\n{len(ious)} masks, mean IoU {ious.mean():.3f}, {np.mean(ious < BAD):.1%} below {BAD}")
     for preset, limits in PRESETS.items():
         kept = np.array([not reason for reason in judge(table, limits).reasons])
         rejected = {name: np.mean(~kept[rows]) for name, rows in (("bad", ious < BAD), ("good", ious >= BAD))}
         shares = ", ".join(f"{share:.0%} of the {name}" for name, share in rejected.items())
         print(f"{preset:8} keeps {kept.sum()}, their mean IoU {ious[kept].mean():.3f}; rejects {shares}")
+
+
+def fair_limit(score: np.ndarray, bad: np.ndarray) -> tuple[float, int]:
+    """The highest limit below which at least half of the scores (n,) belong to bad masks (n,) bool, and how many lie
+    below; the lowest score and 0 when there is none."""
+    order = np.argsort(score)
+    fair = np.flatnonzero(np.cumsum(bad[order]) * 2 >= np.arange(1, len(score) + 1))
+    count = int(fair[-1]) + 1 if fair.size else 0
+    return float(score[order[min(count, len(score) - 1)]]), count
 
 
 def measured(inputs: Sequence[Seen]) -> tuple[Table, np.ndarray]:
