@@ -51,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for rule in RULES:
         if isinstance(rule, Limit) and rule.reject == "below" and rule.columns[0] in table.scores:
             score = table.scores[rule.columns[0]]
-            limit, rejected = fair_limit(score, ious < BAD)
+            limit, below = fair_limit(score, ious < BAD)
             quantile = np.nanquantile(score, 0.05)
-            fair = f"up to {limit:.3f} half of the {rejected} rejected are bad"
+            fair = f"up to {limit:.3f} half of the {below} below are bad"
             print(f"{rule.param:22} 5 % quantile {quantile:.3f}; {fair}")
     print(f"\n{len(ious)} masks, mean IoU {ious.mean():.3f}, {np.mean(ious < BAD):.1%} below {BAD}")
     for preset, limits in PRESETS.items():
