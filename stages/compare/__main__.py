@@ -144,7 +144,7 @@ def _params(cell: Cell, iterations: int | None) -> dict:
 
 def _lay_out(folder: Path, cell: Cell, settings: dict) -> None:
     folder.mkdir(parents=True)
-    YAML(typ="safe", pure=True).dump(settings, folder / "params.yaml")
+    YAML(pure=True).dump(settings, folder / "params.yaml")
     for name in LINKED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(Path(name).absolute(), target_is_directory=True)

@@ -11,9 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from stages.compare.__main__ import _scenes, compare, main, table
+from stages.compare.__main__ import _lay_out, _params, _scenes, compare, main, table
 from stages.compare.cells import Cell, ablation, methods
 from stages.labels import GraftError
+from stages.params import read
 from stages.samples import Sample, Shards, build, key, png_bytes
 from stages.train import setup
 from stages.train.methods import Name
@@ -125,6 +126,14 @@ def test_every_cell_has_valid_params_and_changes_something():
         assert not changes_nothing or cell.most or cell.changes == {"method": content["method"]}, cell.name
     assert len(cells) == 8 + 10 + 11
     assert len({cell.name for cell in cells}) == len(cells) - 4  # both ablations begin with two rows of methods
+
+
+@pytest.mark.parametrize("cell", ablation("daformer", 3), ids=lambda cell: cell.name)
+def test_every_cell_can_be_laid_out_and_its_params_are_read_back(root: Path, cell: Cell, monkeypatch):
+    asked = _params(cell, 7)
+    _lay_out(root / "cell", cell, asked)
+    monkeypatch.chdir(root / "cell")
+    assert read().train == Train.model_validate(asked["train"]) and asked["train"]["iterations"] == 7
 
 
 def test_the_ablation_has_a_row_of_reference_and_no_row_twice():
