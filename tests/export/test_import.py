@@ -18,9 +18,6 @@ from stages.generate.__main__ import main as generate
 from stages.labels import GraftError
 from stages.samples import Shards
 from tests.export.conftest import ROOT, point, sample
-from tests.refine.conftest import clip_folder
-
-__all__ = ["clip_folder"]  # a fixture: tests ask for it by name
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -23,10 +23,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from stages.generate.grammar import Grammar
 from stages.generate.sampler import Pipeline
+from stages.generate.sampling import Sampling
 
 ROOT = Path(__file__).parents[2]
 WORDS = "a photo of the passenger freight train station city box truck in on at bridge night color grayscale"
 LETTERS = "abcdefghijklmnopqrstuvwxyz,-"
+SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
+LATENT = (8, 16)
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,9 @@ from stages.generate.attribution import record
 from stages.generate.grammar import Grammar
 from stages.generate.prompts import draw
 from stages.generate.sampler import Pipeline, images, load, sample_block
-from stages.generate.sampling import Sampling, Switches
+from stages.generate.sampling import Switches
 from stages.generate.unet import cross_attention, embed, embed_padded, self_attention
-from tests.generate.conftest import pipeline, sampled
-
-SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
-LATENT = (8, 16)
+from tests.generate.conftest import LATENT, SAMPLING, pipeline, sampled
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "stable_diffusion_2", "stable_diffusion_xl"])

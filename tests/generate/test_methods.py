@@ -21,13 +21,9 @@ from stages.generate.methods import recording
 from stages.generate.prompts import cut, draw, subject_tokens
 from stages.generate.recorder import Tap, layer_size, listening
 from stages.generate.sampler import Pipeline, load, sample_block
-from stages.generate.sampling import Sampling
 from stages.generate.self_attention import SelfAttention
 from stages.generate.unet import cross_attention, embed, embed_padded, halvings, self_attention
-from tests.generate.conftest import sampled
-
-SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
-LATENT = (8, 16)
+from tests.generate.conftest import LATENT, SAMPLING, sampled
 
 
 @pytest.fixture(scope="module")
