@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.sections import Count, Positive, Section, Share, known
 
@@ -85,13 +85,7 @@ class Rules(Section):
 class Clean(Rules):
     preset: Literal["none", "ucg", "strict"]
     order: Literal["stability", "predicted_iou", "class_score", "agreement"]
-    classes: dict[str, Rules]
-
-    @field_validator("classes")
-    @classmethod
-    def known_classes(cls, rules: dict[str, Rules]) -> dict[str, Rules]:
-        known(rules)
-        return rules
+    classes: Annotated[dict[str, Rules], AfterValidator(known)]
 
     def changes(self, name: str) -> list[dict[str, float | None]]:
         """What is set beside the preset, for all classes and then for this one."""

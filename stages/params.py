@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from stages.labels import GraftError
 from stages.mask_params import Clean, Refine
-from stages.sections import Count, Section, Seed, Share, Side, known
+from stages.sections import ClassNames, Count, Section, Seed, Share, Side
 from stages.train_params import Evaluate, Train
 
 __all__ = ["GraftError", "Params", "command", "read"]
@@ -100,7 +100,7 @@ class Cutouts(Section):
 
 
 class Params(Section):
-    classes: Annotated[list[str], Field(min_length=1)]
+    classes: Annotated[ClassNames, Field(min_length=1)]
     scenes: Scenes
     generate: Generate
     refine: Refine
@@ -112,8 +112,7 @@ class Params(Section):
 
     @field_validator("classes")
     @classmethod
-    def known_classes(cls, names: list[str]) -> list[str]:
-        known(names)
+    def names_of_stages(cls, names: list[str]) -> list[str]:
         for name in names:
             if " " in name:
                 raise ValueError(f"class {name!r} has a space in its name, which a stage's name may not have")

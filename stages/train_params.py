@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from stages.labels import LABELS, GraftError
-from stages.sections import Count, Positive, Section, Seed, Share, Side
+from stages.sections import ClassNames, Count, Positive, Section, Seed, Share, Side
 
 Size = Annotated[list[Side], Field(min_length=2, max_length=2)]
 Window = Annotated[list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2)]
@@ -23,14 +22,6 @@ Network = Literal[
     "segformer-b0", "segformer-b1", "segformer-b2", "segformer-b3", "segformer-b4", "segformer-b5",
     "daformer-b0", "daformer-b1", "daformer-b2", "daformer-b3", "daformer-b4", "daformer-b5",
 ]  # fmt: skip
-
-
-def _known(names: list[str], key: str) -> None:
-    for name in names:
-        try:
-            LABELS.id(name)
-        except GraftError as error:
-            raise ValueError(f"{key}: {error}") from None
 
 
 class Paste(Section):
@@ -48,7 +39,7 @@ class Paste(Section):
     edge: Literal["hard", "feather", "poisson", "alpha"]
     feather: Positive
     ring: Annotated[int, Field(ge=0)]
-    protected: list[str]
+    protected: ClassNames
     min_visible: Share
 
     @model_validator(mode="after")
@@ -57,7 +48,6 @@ class Paste(Section):
             raise ValueError("min_height must not be above max_height")
         if self.min_area > self.max_area:
             raise ValueError("min_area must not be above max_area")
-        _known(self.protected, "protected")
         return self
 
 
@@ -72,12 +62,7 @@ class RareClasses(Section):
 class FeatureDistance(Section):
     weight: NonNegative
     min_ratio: PositiveShare
-    classes: Annotated[list[str], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def known_classes(self) -> FeatureDistance:
-        _known(self.classes, "classes")
-        return self
+    classes: Annotated[ClassNames, Field(min_length=1)]
 
 
 class Detail(Section):

@@ -60,11 +60,12 @@ def _shown(folder: Path) -> str:
 
 
 def _listed(path: Path) -> set[str]:
-    """UCG's lists have one name per line, with ".png", and often a space behind it."""
+    """UCG's lists have a name per line, with ".png", and often a space behind it; a name may hold spaces."""
     try:
-        return {word.removesuffix(".png") for word in path.read_text().split()}
+        lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise GraftError(f"{path} is no readable list ({error})") from None
+    return {name for line in lines for name in re.split(r"\.png(?:\s+|$)", line.strip()) if name}
 
 
 def prompts(path: Path, known: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ out      data/cleaned/CLASS.csv: uid, kept (0 or 1), reason
 command  python -m stages.clean CLASS [CLASS ...]
          python -m stages.clean explain [CLASS ...]   what each rule did, with its scores and samples drawn
 cost     about a second for 12 000 samples: a filter over a table
-expect   miniature: between a third and nine tenths of the samples kept
+expect   miniature: 181 of 192 samples kept by `strict`, 160 by `ucg`
 source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segmentation Datasets",
          J. Imaging 2025: preset `ucg` is its code's rules and thresholds; the others are ours
 """
@@ -79,8 +79,8 @@ def explained(name: str, values: dict[str, float], order: str, out: Path) -> Non
     from stages.clean.contact import sheet  # here, for a plain run does not draw
     from stages.clean.explain import counts, histograms
 
-    needed, looked = ([column for rule in rules for column in rule.columns] for rules in (active(values, order), RULES))
-    table = read_table(table_of(name), list(dict.fromkeys(needed)), list(dict.fromkeys(looked)))
+    needed = [column for rule in active(values, order) for column in rule.columns]
+    table = read_table(table_of(name), list(dict.fromkeys(needed)), rest=True)
     verdicts, samples = judge(table, values, order), Shards(Path("data/refined") / name)
 
     def see(uid: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -1,4 +1,4 @@
-"""What each rule did, in words and as histograms: every score that a rule looks at, with the cuts of those that are on.
+"""What each rule did, in words and as histograms: every score, with the cuts of the rules that are on.
 
 contact.py shows the samples nearest to each cut.
 """
@@ -60,12 +60,14 @@ def histograms(table: Table, verdicts: Verdicts, values: dict[str, float], order
 
 
 def figure(table: Table, verdicts: Verdicts, values: dict[str, float], order: str = ORDER) -> Figure:
-    """One histogram per score that some rule looks at and the table has; each cut of the rules that are on is a line,
-    the rejected side shaded."""
+    """One histogram per score of the table, those that some rule looks at first; each cut of the rules that are on is a
+    line, the rejected side shaded."""
     panels: dict[tuple[str, ...], list[Rule]] = {}
     for rule in ordered(order):
         if there(table, rule):
             panels.setdefault(rule.columns, []).append(rule)
+    seen = {column for columns in panels for column in columns}
+    panels |= {(column,): [] for column in table.scores if column not in seen}
     rows = max(1, -(-len(panels) // COLUMNS))
     drawn = Figure(figsize=(3.2 * COLUMNS, 2.4 * rows))
     axes = drawn.subplots(rows, COLUMNS, squeeze=False).flat
@@ -73,7 +75,10 @@ def figure(table: Table, verdicts: Verdicts, values: dict[str, float], order: st
         axis.axis("off")
     for axis, (columns, rules) in zip(axes, panels.items(), strict=False):
         on = [rule for rule in rules if rule.param in values]
-        score = rules[0].compared(table, judged(table, rules[0], verdicts), values.get(rules[0].param))
+        if rules:
+            score = rules[0].compared(table, judged(table, rules[0], verdicts), values.get(rules[0].param))
+        else:
+            score = table.scores[columns[0]][table.measured]
         cuts = [c for rule in on for c in rule.cuts(table, values[rule.param], judged(table, rule, verdicts))]
         panel(axis, score[np.isfinite(score)], cuts)
         title = named(columns) + (f" ({', '.join(rule.code for rule in on)})" if on else "")

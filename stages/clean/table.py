@@ -17,8 +17,8 @@ from stages.labels import GraftError
 
 # What needs a model or an attribution map: a method, or an imported cutout, may come without it.
 OPTIONAL = {
-    "predicted_iou", "stability", "agreement", "map_agreement", "seed_map_agreement", "class_score", "class_margin",
-    "entropy", "phash",
+    "candidate", "predicted_iou", "stability", "agreement", "map_agreement", "seed_map_agreement", "class_score",
+    "class_margin", "entropy", "phash",
 }  # fmt: skip
 HASH = "phash"  # the one column that is no number: 64 bits as 16 hex digits
 HEX = re.compile(r"[0-9a-fA-F]{1,16}")
@@ -41,9 +41,9 @@ class Table:
         return np.array([not reason for reason in self.reasons], dtype=np.bool_)
 
 
-def read(path: Path, columns: Sequence[str], others: Sequence[str] = ()) -> Table:
-    """The table with these columns, and those of the `others` that it has, sorted by uid. GraftError, naming the line,
-    if it is missing or malformed, or names a sample twice.
+def read(path: Path, columns: Sequence[str], rest: bool = False) -> Table:
+    """The table with these columns, and with the `rest` all others that it has, sorted by uid. GraftError, naming the
+    line, if it is missing or malformed, or names a sample twice.
 
     An empty cell is a score that was not measured; OPTIONAL ones alone may be missing from a sample without a
     reason. A word, an infinity or a NaN is no score: a NaN would pass every threshold."""
@@ -56,7 +56,8 @@ def read(path: Path, columns: Sequence[str], others: Sequence[str] = ()) -> Tabl
         raise GraftError(f"{path} is no table of UTF-8 text; delete the file and {again}") from None
     if missing := [column for column in ("uid", "reason", *columns) if column not in header]:
         raise GraftError(f"{path} has no column {', '.join(missing)}; {again}")
-    columns = [*columns, *(column for column in others if column in header and column not in columns)]
+    if rest:
+        columns = [*columns, *(column for column in header if column not in ("uid", "reason", *columns))]
     places = [header.index(column) for column in ("uid", "reason", *columns)]
     rows: dict[str, tuple[str, list[float | int | None]]] = {}
     for number, line in enumerate(lines, 2):

@@ -7,7 +7,7 @@ out      data/cutouts/RECIPE: rgba.png, tight to the mask, alpha 0 or 255; where
 command  python -m stages.cutouts RECIPE
 cost     about 0.01 s per sample at 64 px; a changed threshold makes only the newly kept ones
 expect   as many cutouts as samples kept over all classes; baseline: none.
-         An equal bank is equal bytes, so that training is not repeated for it
+         Equal masks of the same images are an equal bank, whatever their scores: training is not repeated for it
 source   blobs and shuffled are ours: controls for what the mask and the label contribute to the gain
 """
 
@@ -76,7 +76,7 @@ def keys(
     recipe: str, seed: int, refined: Mapping[str, Shards], kept: Mapping[str, str], label: Mapping[str, str]
 ) -> dict[str, str]:
     """uid -> key. The seed is part of it only where it draws the mask; the label stands for its own draw."""
-    content = {row["uid"]: row["sha256"] for shards in refined.values() for row in shards.rows}
+    content = {row["uid"]: row["cut"] for shards in refined.values() for row in shards.rows}
     if gone := sorted(label.keys() - content.keys()):
         name = kept[gone[0]]
         raise GraftError(f"data/cleaned/{name}.csv keeps {gone[0]}, which data/refined/{name} lacks; run `dvc repro`")

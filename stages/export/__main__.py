@@ -82,7 +82,8 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m stages.export",
         description="Write the kept cutouts into a new folder.",
-        epilog=f"formats:\n{formats}",
+        epilog=f"formats:\n{formats}\n\nWhere it says no doubt, a mask is exported whole, and the ring of doubt that "
+        "refine.ring records is left out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("format", metavar="FORMAT", choices=sorted(FORMATS), help="one of the formats below")

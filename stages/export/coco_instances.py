@@ -19,7 +19,7 @@ from stages.labels import LABELS
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
-    """COCO's instances.json with compressed RLE masks, and the images; category id = Cityscapes train id."""
+    """COCO's instances.json with compressed RLE masks, and the images; category id = train id; no doubt."""
     (folder / "images").mkdir()
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

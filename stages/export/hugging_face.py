@@ -16,7 +16,9 @@ from PIL import Image
 
 from stages.export.cutout import Cutout
 
-SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+SIZES = (
+    (1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
+)  # fmt: skip
 CARD = """---
 license: other
 task_categories:
@@ -36,12 +38,13 @@ configs:
 
 {total} generated images of {classes}, each with a mask of its object (255 in the object, 0 outside).
 The images were drawn by a diffusion model from the prompt in `prompt`; the masks were made without any label drawn by
-hand, and cleaned. `class` and `train_id` are those of Cityscapes. The licence is that of the diffusion model's outputs.
+hand, and cleaned. `train_id` is Cityscapes' for its 19 classes; from 19 on it is of a class added to them. The licence
+is that of the diffusion model's outputs.
 """
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
-    """a folder for Hugging Face's datasets: images, masks, metadata.jsonl and a dataset card."""
+    """a folder for Hugging Face's datasets: images, masks, metadata.jsonl and a dataset card; no doubt."""
     masks = folder / "train/masks"
     masks.mkdir(parents=True)
     counts: Counter[str] = Counter()
@@ -56,5 +59,5 @@ def write(cutouts: Iterable[Cutout], folder: Path) -> None:
             counts[cutout.class_name] += 1
     total = sum(counts.values())
     classes = ", ".join(f"{name} ({count})" for name, count in counts.items()) or "nothing"
-    size = next((label for limit, label in SIZES if total < limit), "n>1T")
+    size = next((label for limit, label in SIZES if total < limit), "10M<n<100M")
     (folder / "README.md").write_text(CARD.format(size=size, total=total, classes=classes))

@@ -10,7 +10,7 @@ from stages.export.cutout import Cutout
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:
-    """CLASS/rgb/<k>.png, CLASS/ss/<k>.png (1 bit), CLASS/train.txt, the list that UCG's loader reads, and prompts
+    """CLASS/rgb/<k>.png, CLASS/ss/<k>.png (1 bit), CLASS/train.txt, the list of UCG's loader, prompts; no doubt
 
     prompt_lists.txt has one line per image in the order of train.txt, and is left out when a prompt is not known."""
     prompts: dict[str, dict[str, str]] = {}

@@ -166,7 +166,11 @@ def take_out(archive: Path, sha256: str, folder: Path) -> None:
 
 
 def arrange(classes: dict[str, Path], out: Path) -> None:
-    """data/published/NAME/CLASS as hard links to the unpacked files, each class whole or not at all."""
+    """data/published/NAME/CLASS as hard links to the unpacked files, each class whole or not at all. A class that is
+    not among these goes: an earlier run knew it from another record, or by another name."""
+    for path in out.iterdir() if out.is_dir() else ():
+        if path.is_dir() and path.name not in classes:
+            shutil.rmtree(path)
     for name, folder in sorted(classes.items()):
         unfinished, target = out / f".{name}.tmp", out / name
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -14,7 +14,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -25,6 +25,7 @@ from stages.labels import GraftError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 1 << 20
+MOST_BEHIND = 10 << 20  # bytes behind the last member of a tar: writers fill it up with zeros, to a block
 DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, UnicodeError,
 )  # fmt: skip
@@ -72,8 +73,11 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> None:
         unfinished.rename(folder)
     except Refused as reason:
         raise GraftError(f"{archive} is refused: {reason}; nothing of it was kept") from None
-    except DAMAGED as error:
-        raise GraftError(f"{archive} is damaged ({error}); delete it and fetch it again") from None
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not gzip's or bz2's for damaged data
+            raise
+        told = " ".join(str(error).split())
+        raise GraftError(f"{archive} is damaged ({told}); delete it and fetch it again") from None
     except RuntimeError as error:  # zipfile's word for an encrypted member
         raise GraftError(f"{archive} is refused: {error}; nothing of it was kept") from None
     finally:
@@ -136,6 +140,17 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             stream = opened.extractfile(info)
             assert stream is not None, "a regular member has a stream"
             yield Member(path, info.size, stream)
+        assert opened.fileobj is not None, "an open tar has a stream"
+        _read_to_end(opened.fileobj.read)
+
+
+def _read_to_end(read: Callable[[int], bytes]) -> None:
+    """The checksum of a compressed tar is at its end, behind the last member, where tarfile does not look."""
+    count = 0
+    while block := read(BLOCK):
+        count += len(block)
+        if count > MOST_BEHIND:
+            raise Refused("there is more behind its last file than an end")
 
 
 def _judged(name: str) -> PurePosixPath:

@@ -23,6 +23,7 @@ from stages.params import GraftError
 from stages.samples import Sample, code_version, file_hash, key, png_bytes
 
 KEYS = ("cutouts", "list", "prompts")
+CONSTANT = "constant_image"  # sampler.picture's word for it
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Published:
         }  # fmt: skip
 
     def samples(self, uids: list[str], keys: Mapping[str, str]) -> Iterator[Sample]:
-        """image.png and mask.png (0 / 255) of each. When some are damaged, raises GraftError that names them, after
-        all the others were given."""
+        """image.png and mask.png (0 / 255) of each; an image of one colour, such as a safety checker's black one, comes
+        rejected. When some are damaged, raises GraftError that names them, after all the others were given."""
         faults = []
         for uid in uids:
             name = self.names[uid]
@@ -57,12 +58,12 @@ class Published:
                 faults.append(str(fault))
                 continue
             files = {"image.png": png_bytes(image), "mask.png": png_bytes(np.where(mask, np.uint8(255), np.uint8(0)))}
-            yield Sample(uid, keys[uid], self._row(name), files)
+            yield Sample(uid, keys[uid], self._row(name, CONSTANT if (image == image[0, 0]).all() else ""), files)
         ucg.refuse(self.folder, faults)
 
-    def _row(self, name: str) -> dict[str, Any]:
+    def _row(self, name: str, rejected: str) -> dict[str, Any]:
         prompt = {"prompt": self.prompts[name]} if name in self.prompts else {}
-        return {"class": self.name, "folder": self.folder.as_posix(), "file": name, "rejected": "", **prompt}
+        return {"class": self.name, "folder": self.folder.as_posix(), "file": name, "rejected": rejected, **prompt}
 
 
 def parse(content: Mapping[Any, Any], path: Path, name: str) -> Published:

@@ -14,6 +14,7 @@ source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segm
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-import stages.refine
 from stages.params import GraftError, Params, Refine, command, read
 from stages.refine.clip import Clip, texts
 from stages.refine.open import SAM_PARAMS, open_method
@@ -46,7 +46,11 @@ from stages.whole import write_csv
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty
 
-PACKAGES = ("numpy", "opencv-python-headless", "pydensecrf2", "segment-anything", "torch", "transformers")
+PACKAGES = (
+    "numpy", "opencv-python-headless", "pillow", "pydensecrf2", "segment-anything", "torch", "torchvision",
+    "transformers",
+)  # fmt: skip
+CUT = ("image.png", "mask.png", "doubt.png", "alpha.png")  # what a cutout is made of
 
 
 @command
@@ -55,9 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     name, params = arguments.name, checked(read(), arguments.name)
     generated = Shards(Path("data/generated") / name)
     models = {param: locate(source, f"refine.{param}") for param, source in used(params).items()}
+    packages, modules = list(PACKAGES), ["stages.refine"]
+    if "segmenter" in models:
+        packages.append("onedl-mmsegmentation")
+        modules.append("stages.segmenter")
     made_by = key(
         params=settings(params), models={param: file_hash(path) for param, path in models.items()},
-        texts=texts(name), code=code_version(stages.refine), versions=[version(package) for package in PACKAGES],
+        texts=texts(name), code=code_version(*modules), versions=[version(package) for package in packages],
     )  # fmt: skip
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 
@@ -97,31 +105,40 @@ def samples(
     rejected = {row["uid"]: row.get("rejected", "") for row in generated.rows}
     for block in blocks(uids, batch):
         files = {uid: generated.read(uid) for uid in block.values()}
-        refined = refiner({slot: raw(uid, files[uid], rejected[uid]) for slot, uid in block.items()})
+        refined = refiner({s: raw(generated.folder, uid, files[uid], rejected[uid]) for s, uid in block.items()})
         for slot, uid in block.items():
-            row: dict[str, Any] = {"reason": refined[slot].reason, **refined[slot].scores}
-            yield Sample(uid, keys[uid], row, {"image.png": files[uid]["image.png"], **pictures(refined[slot])})
+            made = {"image.png": files[uid]["image.png"], **pictures(refined[slot])}
+            row = {"reason": refined[slot].reason, **refined[slot].scores, "cut": cut(made)}
+            yield Sample(uid, keys[uid], row, made)
 
 
 def blocks(uids: Iterable[str], batch: int) -> Iterator[dict[int, str]]:
-    """Slot -> uid of each batch. A sample's slot is its number modulo the batch, whichever others are missing."""
-    found: dict[str | int, dict[int, str]] = {}
+    """Slot -> uid of each batch. A sample's slot is its number modulo the batch, whichever others are missing; one
+    without a number, such as an imported "bus-city-1", is alone in slot 0."""
+    found: dict[tuple[str, int], dict[int, str]] = {}
     for uid in uids:
-        digits = uid.rpartition("-")[2]
-        number = int(digits) if digits.isdecimal() else 0
-        found.setdefault(number // batch if digits.isdecimal() else uid, {})[number % batch] = uid
+        name, _, digits = uid.rpartition("-")
+        if digits.isdecimal() and digits == f"{int(digits):06d}":
+            found.setdefault((name, int(digits) // batch), {})[int(digits) % batch] = uid
+        else:
+            found[uid, -1] = {0: uid}
     yield from found.values()
 
 
-def raw(uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
+def cut(files: Mapping[str, bytes]) -> str:
+    """What stage cutouts knows a sample by: equal pictures are an equal cutout, whatever their scores."""
+    return key(**{name: hashlib.sha256(files[name]).hexdigest() for name in CUT if name in files})
+
+
+def raw(folder: Path, uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
     """What generate left of one sample. GraftError when its map or its mask is not of its image's size."""
     image = png_array(files["image.png"])
     if "mask.png" in files:
         mask = png_array(files["mask.png"]) > 0
-        check_size("data/generated", uid, image, mask)
+        check_size(folder, uid, image, mask)
         return Raw(image, mask.astype(np.float32), rejected, mask=mask)
     attribution = npy_array(files["attribution.npy"])
-    check_size("data/generated", uid, image, attribution, "map")
+    check_size(folder, uid, image, attribution, "map")
     names = ("self_attention.npy", "cross_attention.npy")
     return Raw(image, attribution, rejected, *(npy_array(files[name]) if name in files else None for name in names))
 

@@ -42,10 +42,12 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image, (H, W, 3) uint8 RGB, and what the model's image encoder makes of it, in the model's own form."""
+    """An image, (H, W, 3) uint8 RGB, what the model's image encoder makes of it, in the model's own form, and the
+    (height, width) that the image was brought to for it."""
 
     image: Image
     embedding: Any
+    scaled: tuple[int, int]
 
 
 class Promptable(Protocol):

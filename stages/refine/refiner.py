@@ -108,15 +108,15 @@ class Refiner:
         measured["phash"] = phash(isolate(drawn.image, mask))
         if self.certainty is not None:
             measured["entropy"] = self.certainty.entropy(drawn.image, mask)
-        return Refined(mask, seed, normalised, scores=measured, edge=self._edge(drawn, found))
+        return Refined(mask, seed, normalised, scores=measured, edge=self._edge(seed, pointed, found))
 
-    def _edge(self, drawn: Drawn, found: Found) -> Edge | None:
-        """The seed, and the candidates that were not taken, are the other opinions. A method's own doubt needs no
-        ring."""
+    def _edge(self, seed: Mask, pointed: Mask, found: Found) -> Edge | None:
+        """The other opinions are the map above the threshold, the seed, and the candidates that were not taken. A
+        method's own doubt needs no ring; an imported mask has no other opinion, for its map and seed are itself."""
         if not (self.ring or found.doubt.any()):
             return None
         others = () if found.candidates is None else np.delete(found.candidates.masks, found.taken, axis=0)
-        opinions = [drawn.seed, *others]
+        opinions = [pointed, seed, *others]
         doubt = doubted(found.mask, opinions, self.ring) | found.doubt
         return Edge(doubt, alpha(found.mask, opinions, self.ring))
 

@@ -49,7 +49,8 @@ class SamCheckpoint:
         scaled = [torch.from_numpy(self.resize.apply_image(image)).permute(2, 0, 1) for image in images]
         pixels = torch.stack([self.model.preprocess(one.float().to(self.device)) for one in scaled])
         embeddings = self.model.image_encoder(pixels)
-        return [Encoded(image, embeddings[k : k + 1]) for k, image in enumerate(images)]
+        sizes = [(one.shape[1], one.shape[2]) for one in scaled]
+        return [Encoded(image, embeddings[k : k + 1], sizes[k]) for k, image in enumerate(images)]
 
     @torch.inference_mode()
     def ask(self, encoded: Encoded, prompt: Prompt) -> Candidates:
@@ -66,8 +67,7 @@ class SamCheckpoint:
         low, predicted = self.model.mask_decoder(
             encoded.embedding, self.model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output=True
         )
-        scaled = self.resize.get_preprocess_shape(*size, self.resize.target_length)
-        logits = self.model.postprocess_masks(low, scaled, size)
+        logits = self.model.postprocess_masks(low, encoded.scaled, size)
         return Candidates(logits[0].float().cpu().numpy(), predicted[0].float().cpu().numpy())
 
     def _tensor(self, values: np.ndarray) -> Tensor:

@@ -7,6 +7,8 @@ m = S^τ C, min-max normalised, enlarged, and thresholded twice.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +52,12 @@ def labels(maps: NDArray[np.float64], shape: tuple[int, ...], threshold: float, 
 
 
 def grid(cells: int, shape: tuple[int, ...]) -> tuple[int, int]:
-    """(h, w) with h * w = cells and the proportions of an (H, W) image. ValueError when there is none."""
-    height = round((cells * shape[0] / shape[1]) ** 0.5)
-    if height < 1 or cells % height or round(height * shape[1] / shape[0]) != cells // height:
+    """(h, w) with h * w = cells whose proportions are nearest to those of an (H, W) image.
+
+    A UNet rounds up whatever it halves, so h and w are those of the image within a cell: 360 x 640 gives 23 x 40.
+    ValueError when no pair is that near."""
+    pairs = [(height, cells // height) for height in range(1, cells + 1) if cells % height == 0]
+    height, width = min(pairs, key=lambda pair: abs(math.log(pair[0] * shape[1] / (pair[1] * shape[0]))))
+    if abs(height * shape[1] - width * shape[0]) >= max(shape):
         raise ValueError(f"{cells} cells of self-attention are no scale of an image of {shape[0]} x {shape[1]}")
-    return height, cells // height
+    return height, width

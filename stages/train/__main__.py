@@ -58,13 +58,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     bank = samples.Shards(f"data/cutouts/{recipe}").verify()
     setup.check(train, labelled, target)
     processes = launch()
-    work = _work_folder(recipe, seed, train, labelled, target, bank)
+    weights = find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
+    work = _work_folder(recipe, seed, train, weights, labelled, target, bank)
 
     _make_deterministic(seed)
     detail = (train.detail.size[0], train.detail.size[1]) if method.detail else None
     student = segmenter.build(train.model, len(LABELS.names), detail)
     student.init_weights()
-    weights = find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
     encoder = segmenter.load_encoder(student, weights) if weights else None
     model = SelfTraining(student, method, setup.options(train))
     dataset = setup.dataset(train, seed, labelled, target, read_bank(bank))
@@ -135,12 +135,12 @@ def _make_deterministic(seed: int) -> None:
     MMLogger.get_instance("mmengine", log_level="ERROR")
 
 
-def _work_folder(recipe: str, seed: int, train: Train, *inputs: samples.Shards | None) -> Path:
+def _work_folder(recipe: str, seed: int, train: Train, weights: Path | None, *inputs: samples.Shards | None) -> Path:
     """Where this very run keeps its checkpoint. Those of other params, data or code are thrown away."""
     key = samples.key(
         train=train.model_dump(exclude={"recipes", "seeds"}),
         inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs if shards is not None],
-        encoder=samples.file_hash(find_encoder(train.encoder, train.encoder_revision)) if train.encoder else None,
+        encoder=samples.file_hash(weights) if weights else None,
         code=samples.code_version("stages.train", "stages.segmenter"),
     )
     work = Path("data/.work", f"{recipe}-{seed}", key)

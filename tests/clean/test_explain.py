@@ -273,6 +273,22 @@ def test_explain_draws_every_column_that_the_table_has_and_needs_no_other(place:
     assert one.shape == two.shape and (two[:, half // 2 : half] < 200).any() and not np.array_equal(one, two)
 
 
+def test_scores_that_no_rule_looks_at_are_drawn_behind_the_others(place: Path) -> None:
+    table = Table(["a", "b"], ["", "empty_mask"], {"holes": np.array([2.0, np.nan]), "area": np.array([0.1, np.nan])},
+                  np.zeros(2, np.uint64), np.zeros(2, bool))  # fmt: skip
+    axes = {axis.get_title(): axis for axis in figure(table, judge(table, VALUES), VALUES).axes}
+    assert next(iter(axes)) == "area (large, small)" and axes["holes"].get_ylim()[1] == 1.05, (
+        "the one that was measured"
+    )
+    path = place / "data/refined/bus/scores.csv"
+    path.write_text("uid,reason,area,holes,phash\nbus-000000,,0.1,3,0f\nbus-000001,,0.3,,1f\nbus-000002,,0.6,1,2f\n")
+    with pytest.raises(SystemExit):
+        main(["explain", "bus", "--out", "drawn"])
+    path.write_text(path.read_text().replace("0.3,,", "0.3,2,"))
+    main(["explain", "bus", "--out", "drawn"])
+    assert (place / "drawn/bus/scores.png").is_file()
+
+
 @pytest.mark.parametrize("clean", [["bus", "--out", "drawn"], ["bus", "truck", "--out", "drawn"]])
 def test_out_without_explain_is_an_error_and_cleans_nothing(
     place: Path, capsys: pytest.CaptureFixture[str], clean: list[str]

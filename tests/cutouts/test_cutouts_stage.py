@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
 from stages.cutouts.__main__ import main
+from stages.refine.__main__ import cut
 from stages.samples import Sample, Shards, build, png_array, png_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -56,13 +57,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def build_refined(folder: Path, name: str, refined: dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]) -> None:
+def build_refined(
+    folder: Path, name: str, refined: dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]], score: float = 0.9
+) -> None:
     def make(uids: list[str]) -> list[Sample]:
         files = {uid: {"image.png": png_bytes(image), "mask.png": png_bytes(mask.astype(np.uint8) * 255)}
                  for uid, (image, mask) in refined.items()}  # fmt: skip
-        return [Sample(uid, "k", {"reason": ""}, files[uid]) for uid in uids]
+        scores = {"reason": "", "class_score": score}
+        return [Sample(uid, f"k{score:.0%}".rstrip("%"), scores | {"cut": cut(files[uid])}, files[uid]) for uid in uids]
 
-    build(folder / "data/refined" / name, dict.fromkeys(refined, "k"), make, title=f"refine {name}")
+    build(
+        folder / "data/refined" / name,
+        dict.fromkeys(refined, f"k{score:.0%}".rstrip("%")),
+        make,
+        title=f"refine {name}",
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -143,6 +152,18 @@ def test_another_seed_makes_another_control_the_same_as_from_nothing(place: Path
     assert contents(place / "data/cutouts") == resumed != first
 
 
+def test_other_scores_of_the_same_pictures_leave_equal_bytes(place: Path) -> None:
+    """Another CLIP, or a segmenter for the entropy, is no other training."""
+    main(["grafted"])
+    once = contents(place / "data/cutouts")
+    for name in KEPT:
+        refined = {f"{name}-{k:06d}": (picture(name, k), outline(k)) for k in range(4)}
+        build_refined(place, name, refined, score=0.8)
+    assert Shards("data/refined/bus").rows[0]["class_score"] == 0.8
+    main(["grafted"])
+    assert contents(place / "data/cutouts") == once
+
+
 def test_an_equal_keep_list_with_other_reasons_leaves_equal_bytes(place: Path) -> None:
     main(["grafted"])
     once = contents(place / "data/cutouts")
@@ -201,7 +222,8 @@ def test_bad_input_is_one_sentence(
 def only(place: Path, **pictures: NDArray[np.uint8]) -> None:
     """One kept bus, of these pictures, is all that there is of its class."""
     files = {f"{name}.png": png_bytes(picture) for name, picture in pictures.items()}
-    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [Sample("bus-000000", "d", {}, files)], title="r")
+    made = Sample("bus-000000", "d", {"cut": cut(files)}, files)
+    build(place / "data/refined/bus", {"bus-000000": "d"}, lambda _: [made], title="refine")
     (place / BUS_CSV).write_text("uid,kept,reason\nbus-000000,1,\n")
 
 

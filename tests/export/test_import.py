@@ -110,6 +110,26 @@ def test_an_unlisted_cutout_stays_out_unpaired_or_not(repo: Path) -> None:
     assert [row["uid"] for row in Shards("data/generated/train").rows] == ["train-000000", "train-000010"]
 
 
+@pytest.mark.parametrize("content", ["my bus.png \n7.png\n", "my bus\n\n7\n", "7.png my bus.png"])
+def test_a_list_may_name_files_with_spaces(tmp_path: Path, content: str) -> None:
+    (tmp_path / "list.txt").write_text(content)
+    for part in ("rgb", "ss"):
+        (tmp_path / part).mkdir()
+        for name in ("my bus", "7", "other"):
+            (tmp_path / part / f"{name}.png").touch()
+    assert ucg.names(tmp_path, tmp_path / "list.txt") == ["7", "my bus"]
+
+
+def test_an_image_of_one_colour_comes_in_rejected(repo: Path) -> None:
+    """What a safety checker leaves of an image; its mask may be whatever it is."""
+    export(["ucg", "out"])
+    Image.fromarray(np.zeros((24, 40, 3), np.uint8)).save("out/train/rgb/2.png")
+    point("train", cutouts="out/train")
+    generate(["train"])
+    rejected = {row["uid"]: row["rejected"] for row in Shards("data/generated/train").rows}
+    assert rejected == {"train-000000": "", "train-000002": "constant_image", "train-000010": ""}
+
+
 def test_names_sort_as_numbers_and_words_last(tmp_path: Path) -> None:
     for part in ("rgb", "ss"):
         (tmp_path / part).mkdir()

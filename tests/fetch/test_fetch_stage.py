@@ -150,6 +150,15 @@ def test_a_new_version_of_the_record_leaves_nothing_of_the_old_one(site: Site) -
     assert len(list(Path("data/published/zenodo/train/rgb").iterdir())) == 2
 
 
+def test_a_class_that_was_misnamed_does_not_stay(site: Site) -> None:
+    """The folder of a split is taken for the class train, until --class says what it holds."""
+    site.files = {"data.zip": archive("train/")}
+    fetch(site)
+    assert [path.name for path in Path("data/published/zenodo").iterdir()] == ["train"]
+    fetch(site, "--class", "bus=data.zip/train")
+    assert [path.name for path in Path("data/published/zenodo").iterdir()] == ["bus"]
+
+
 def test_the_shadows_of_a_zip_made_on_a_mac_are_no_cutouts(site: Site) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as opened:

@@ -1,5 +1,6 @@
 """No archive writes a byte outside of its folder, fills the disk, or leaves half of itself."""
 
+import gzip
 import io
 import stat
 import struct
@@ -8,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.fetch.unpack import Limits, unpack
@@ -178,6 +180,32 @@ def test_an_honest_archive_comes_out_whole(tmp_path: Path, suffix: str) -> None:
     assert (tmp_path / "out/data/rgb/0.png").read_bytes() == b"image"
     assert (tmp_path / "out/data/list.txt").read_bytes() == b"0.png\n"
     assert not (tmp_path / "out/data/ss/0.png").stat().st_mode & (stat.S_ISUID | stat.S_IXUSR | stat.S_IWOTH)
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("place", [0.5, 0.999])
+def test_a_byte_that_turned_is_damage_wherever_it_lies(tmp_path: Path, suffix: str, place: float) -> None:
+    """Noise does not shrink, so that a turned byte of it unpacks to another one; the last bytes are the checksum's."""
+    archive = tmp_path / f"a.tar.{suffix}"
+    content = np.random.default_rng(0).bytes(200_000)
+    with tarfile.open(archive, f"w:{suffix}") as opened:  # type: ignore[call-overload]
+        info = tarfile.TarInfo("image.png")
+        info.size = len(content)
+        opened.addfile(info, io.BytesIO(content))
+    whole = bytearray(archive.read_bytes())
+    whole[int(len(whole) * place)] ^= 16
+    archive.write_bytes(whole)
+    with pytest.raises(GraftError, match=f"{archive} is damaged .*; delete it and fetch it again"):
+        unpack(archive, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_flood_behind_the_last_file_is_refused(tmp_path: Path) -> None:
+    archive = tarred(("a", b"good", {}))(tmp_path)
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as packed:
+        packed.write(archive.read_bytes() + bytes(11 << 20))
+    with pytest.raises(GraftError, match="more behind its last file than an end"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "out", SMALL)
 
 
 def test_a_refused_archive_leaves_what_was_unpacked_before(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from transformers import (
     EdgeTamConfig,
     EdgeTamModel,
@@ -27,6 +28,7 @@ from transformers import (
 from stages.labels import GraftError
 from stages.refine.open import open_sam
 from stages.refine.prompts import STYLES, Prompt, on_object, prompt
+from stages.refine.sam import Sam
 from stages.refine.sam_pth import SamCheckpoint
 from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
 
@@ -191,6 +193,33 @@ def edgetam(folder: Path) -> None:
     }  # fmt: skip
     config = EdgeTamConfig(vision_config=vision, prompt_encoder_config=PROMPTS, mask_decoder_config=DECODER)
     save_sam2(EdgeTamModel(config), folder)
+
+
+def sam(folder: Path) -> None:
+    torch.manual_seed(5)
+    SamModel(tiny_sam_config()).eval().save_pretrained(folder)
+    sam_processor(SIDE).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80), (200, 333)])
+@pytest.mark.parametrize("make", [sam, hq, sam2, edgetam])
+def test_a_prompt_is_scaled_as_the_processor_scales_it_with_the_image(
+    tmp_path: Path, make: Callable[[Path], None], height: int, width: int
+) -> None:
+    make(tmp_path)
+    model, image, question = open_sam(tmp_path, "cpu"), picture(height, width), asked("box+points", height, width)
+    assert isinstance(model, Sam) and question.box is not None
+    told: dict[str, Any] = {}
+    model.model.register_forward_pre_hook(lambda _, __, given: told.update(given), with_kwargs=True)
+    found = model.ask(model.encode([image])[0], question)
+    expected = model.processor(
+        images=Image.fromarray(image), return_tensors="pt", input_points=[[question.points.tolist()]],
+        input_labels=[[question.labels.tolist()]], input_boxes=[[question.box.tolist()]],
+    )  # fmt: skip
+    for name in ("input_points", "input_labels", "input_boxes"):
+        assert told[name].shape == expected[name].shape
+        assert torch.allclose(told[name].double(), expected[name].double(), atol=1e-4, rtol=0), name
+    assert found.logits.shape == (3, height, width)
 
 
 @pytest.mark.parametrize("make", [hq, sam2, edgetam])

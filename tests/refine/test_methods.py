@@ -44,7 +44,7 @@ def test_negatives_choice_and_views_each_change_what_is_found() -> None:
             return 8.0
 
         def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Encoded]:
-            return [Encoded(image, None) for image in images]
+            return [Encoded(image, None, (64, 64)) for image in images]
 
         def ask(self, encoded: Encoded, question: Prompt) -> Candidates:
             bright = np.where(encoded.image.mean(axis=2) > 100, 4.0, -4.0)
@@ -119,7 +119,7 @@ def test_snap_moves_a_blurred_edge_to_the_images() -> None:
             return 4.0
 
         def encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Encoded]:
-            return [Encoded(image, None) for image in images]
+            return [Encoded(image, None, (64, 64)) for image in images]
 
         def ask(self, encoded: Any, question: Any) -> Candidates:
             sure = np.where(block(20, 44, 12, 50), 4.0, np.where(block(16, 48, 8, 54), 0.5, -4.0))

@@ -187,6 +187,22 @@ def test_samples_that_come_later_are_made_alone_and_leave_the_same_bytes(
     assert contents(grown / "data/refined") == contents(whole / "data/refined")
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_names_that_end_alike_are_samples_of_their_own(
+    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """Imported ones: their names are their makers' business, and so is what a number in them means."""
+    images = {"bus-000001": picture(5), "bus-1": picture(6), "bus-city-1": picture(7), "bus-town-1": picture(8)}
+    for uid, image in images.items():
+        monkeypatch.setitem(GENERATED, uid, (image, attribution(1.0), ""))
+    folder = place("a", method="attention", batch=batch)
+    main(["bus"])
+    assert {row["uid"] for row in table(folder)} >= images.keys()
+    refined = Shards("data/refined/bus")
+    for uid, image in images.items():
+        assert np.array_equal(png_array(refined.read(uid)["image.png"]), image)
+
+
 @pytest.mark.parametrize("change", ["threshold", "sam", "class_texts"])
 def test_what_makes_a_sample_is_in_its_key(
     place: Callable[[str], Path], capsys: pytest.CaptureFixture[str], tmp_path: Path, sam_folder: Path,

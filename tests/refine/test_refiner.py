@@ -143,12 +143,13 @@ def test_the_stage_records_the_ring_of_doubt_and_the_soft_edge(place: Callable[.
             assert "doubt.png" not in files and "alpha.png" not in files
             continue
         mask, seed = (png_array(files[f"{name}.png"]) > 0 for name in ("mask", "seed"))
+        pointed = png_array(files["attribution.png"]) > 0.45 * 255
         candidates = sam.ask(sam.encode([png_array(files["image.png"])])[0], prompt(seed, "cross"))
         others = [candidate for k, candidate in enumerate(candidates.masks) if k != row["candidate"]]
-        differs = np.any([opinion != mask for opinion in (seed, *others)], axis=0)
+        differs = np.any([opinion != mask for opinion in (pointed, seed, *others)], axis=0)
         doubt, soft = png_array(files["doubt.png"]), png_array(files["alpha.png"])
         assert np.array_equal(doubt == 255, ring(mask, 3) & differs) and set(np.unique(doubt)) == {0, 255}
-        votes = np.mean([mask, seed, *others], axis=0)
+        votes = np.mean([mask, pointed, seed, *others], axis=0)
         assert np.array_equal(soft, np.rint(255 * np.where(ring(mask, 3), votes, mask)))
 
 
@@ -158,8 +159,9 @@ def test_a_methods_own_doubt_is_kept_without_a_ring_and_joins_one(clip: Clip) ->
     for width in (0, 2):
         refined = Refiner(Fixed(Found(mask, band)), clip, 0.45, OFF, width)(raw_sample)[0]
         assert refined.edge is not None
-        assert np.array_equal(refined.edge.doubt, doubted(mask, [refined.seed], width) | band)
-        assert np.array_equal(refined.edge.alpha, alpha(mask, [refined.seed], width))
+        opinions = [refined.attribution > 0.45, refined.seed]
+        assert np.array_equal(refined.edge.doubt, doubted(mask, opinions, width) | band)
+        assert np.array_equal(refined.edge.alpha, alpha(mask, opinions, width))
     assert Refiner(Fixed(Found(mask, band & False)), clip, 0.45, OFF, 0)(raw_sample)[0].edge is None
 
 
@@ -187,7 +189,7 @@ def test_self_attention_goes_from_the_recorded_maps_to_mask_and_doubt(place: Cal
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_the_opinions_are_the_candidates_that_were_not_taken(clip: Clip, taken: int) -> None:
-    """The seed sees what the mask sees; each other candidate sees one row more, on another side."""
+    """Map and seed see what the mask sees; each other candidate sees one row more, on another side."""
     mask = block(22, 42, 14, 48)
     seen = [block(21, 42, 14, 48), block(22, 43, 14, 48), block(22, 42, 13, 48)]
     seen[taken] = mask
@@ -197,7 +199,18 @@ def test_the_opinions_are_the_candidates_that_were_not_taken(clip: Clip, taken: 
     edge = Refiner(found, clip, 0.5, OFF, 1)({0: Raw(picture(0), heat)})[0].edge
     assert edge is not None
     assert np.array_equal(edge.doubt, np.any(seen, axis=0) & ~mask)
-    assert set(np.unique(edge.alpha)) == {0, 64, 255}, "mask, seed and two others: one in four sees the row"
+    assert set(np.unique(edge.alpha)) == {0, 51, 255}, "mask, map, seed and two others: one in five sees the row"
+
+
+def test_a_crfs_seed_and_the_map_below_it_disagree_and_an_imported_mask_with_nothing(clip: Clip) -> None:
+    """Method attention has no candidates: what the CRF moved is its doubt. An imported mask is its own map and seed."""
+    refiner = Refiner(Attention(), clip, 0.45, CRF, 3)
+    mask = block(10, 30, 12, 40)
+    found = refiner({0: Raw(picture(0), attribution(1.0)), 1: Raw(picture(0), mask.astype(np.float32), mask=mask)})
+    moved = found[0].mask != (attribution(1.0) > 0.45)
+    assert found[0].edge is not None and moved.any()
+    assert np.array_equal(found[0].edge.doubt, ring(found[0].mask, 3) & moved)
+    assert found[1].edge is not None and not found[1].edge.doubt.any()
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -219,9 +232,9 @@ def test_a_map_or_a_published_mask_of_another_size_is_a_sentence(what: str) -> N
     files = {"image.png": png_bytes(picture(0)), "attribution.npy": npy_bytes(small)}
     if what == "mask":
         files["mask.png"] = png_bytes(small.astype(np.uint8))
-    sentence = rf"data/generated: the {what} of bus-000007 has the size \(64, 32\), its image \(64, 64\); delete"
+    sentence = rf"data/generated/bus: the {what} of bus-000007 has the size \(64, 32\), its image \(64, 64\); delete"
     with pytest.raises(GraftError, match=sentence):
-        raw("bus-000007", files, "")
+        raw(Path("data/generated/bus"), "bus-000007", files, "")
 
 
 def test_a_damaged_shard_is_one_sentence(place: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:

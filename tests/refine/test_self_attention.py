@@ -56,6 +56,15 @@ def test_the_grid_has_the_images_proportions() -> None:
         grid(60, (64, 64))
 
 
+def test_the_grid_of_any_image_is_found_again_though_a_unet_rounds_up() -> None:
+    assert grid(23 * 40, (360, 640)) == (23, 40)
+    for height in range(256, 1025, 56):
+        for width in range(256, 1025, 8):
+            for halvings in (1, 2, 3):
+                cells = [-(-(side // 8) // 2**halvings) for side in (height, width)]
+                assert grid(cells[0] * cells[1], (height, width)) == tuple(cells)
+
+
 def test_a_sample_without_recorded_self_attention_is_a_sentence() -> None:
     with pytest.raises(GraftError, match=r"generate\.attribution to dataset_diffusion"):
         OwnAttention(4, 0.6, 0.5)({0: drawn(0)})
