@@ -6,20 +6,22 @@ Nothing is ever written into these folders. Every fault is one sentence that nam
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from stages.idmaps import IdMap
+from stages.keys import slug
 from stages.labels import GraftError
 
 PICTURES = (".png", ".jpg", ".jpeg")
 COLOUR_16_BIT = b"\x10\x02"  # PNG header: 16 bits a channel, RGB
+GREY_SCALE = {b"\x01\x00": 255, b"\x02\x00": 85, b"\x04\x00": 17}  # by what Pillow multiplies grey of 1, 2, 4 bits
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class Pair:
 
     @property
     def slug(self) -> str:
-        """The name with nothing but letters, digits, "-" and "_": what a uid may hold."""
-        return re.sub(r"[^A-Za-z0-9_-]", "_", self.name)
+        return slug(self.name)
 
     def hash(self) -> str:
         """64 hex digits over the bytes of both files."""
@@ -72,6 +73,8 @@ def _found(folder: Path, ends: tuple[str, ...]) -> dict[str, Path]:
         end = next((end for end in ends if name.lower().endswith(end.lower())), None)
         if end is None or not path.is_file():
             continue
+        if not _is_text(name):
+            raise GraftError(f"{str(path)!r}: its name is no UTF-8; rename it")
         stem = name[: len(name) - len(end)]
         if stem in found:
             raise GraftError(f"{found[stem]} and {path} are two pictures of one name; remove one")
@@ -79,6 +82,11 @@ def _found(folder: Path, ends: tuple[str, ...]) -> dict[str, Path]:
     if not found:
         raise GraftError(f"{folder} holds no file that ends in {' or '.join(ends)}; correct the path in params.yaml")
     return found
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written down: what Python cannot decode of one it keeps as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _more(names: list[str]) -> str:
@@ -95,11 +103,13 @@ def _distinct(found: list[Pair]) -> list[Pair]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of any 8-bit picture. Raises GraftError for a file that is none."""
+    """(H, W, 3) uint8 RGB of any 8-bit picture, upright. Raises GraftError for a file that is none."""
     try:
         with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+            if picture.mode.startswith(("I", "F")):
+                raise ValueError(f"its mode is {picture.mode}: more than 8 bits, which would be cut off")
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except UNREADABLE as error:
         raise GraftError(f"{path} is no readable picture ({error}); replace or remove it") from None
 
 
@@ -119,7 +129,7 @@ def read_label(pair: Pair, ids: IdMap, size: tuple[int, int]) -> NDArray[np.uint
 
 
 def _pixels(path: Path) -> NDArray:
-    """The stored values: (H, W) of grey and palette PNGs, (H, W, 3) uint8 of colour.
+    """The stored values: (H, W) of grey and palette PNGs of any depth, (H, W, 3) uint8 of colour.
 
     SYNTHIA's labels are RGB of 16 bits, the class in the first channel and the instance in the second: most
     readers give their high bytes, which are all 0."""
@@ -133,8 +143,9 @@ def _pixels(path: Path) -> NDArray:
             return read[:, :, 2]
         with Image.open(path, formats=["PNG"]) as picture:
             plain = {"RGBA": "RGB", "1": "L"}.get(picture.mode, picture.mode)
-            return np.array(picture.convert(plain) if plain != picture.mode else picture)
-    except (OSError, ValueError, SyntaxError) as error:
+            stored = np.array(picture.convert(plain) if plain != picture.mode else picture)
+            return stored // GREY_SCALE.get(header[24:26], 1)
+    except UNREADABLE as error:
         raise GraftError(f"{path} is no readable PNG ({error}); replace it, or remove it and its image") from None
 
 

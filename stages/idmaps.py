@@ -49,7 +49,7 @@ class IdMap:
 
     def _of_colours(self, label: NDArray) -> NDArray[np.uint8]:
         if label.ndim != 3:
-            raise ValueError(f"it is a grey picture, but {self.title} labels are colours")
+            raise ValueError(f"it is a grey or a palette picture, but {self.title} labels are colours")
         mapped = np.full(label.shape[:2], UNKNOWN, dtype=np.uint8)
         for colour, train_id in self.colours.items():
             mapped[(label == np.array(colour)).all(axis=2)] = train_id

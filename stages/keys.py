@@ -3,16 +3,25 @@
 import hashlib
 import importlib
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from stages.labels import GraftError
 
+LONGEST = 60  # with the split or the class before it and a suffix behind, a name in a tar may have 100 letters
+
 
 def canonical(value: Any) -> str:
     """JSON, keys sorted, no spaces: one text per value. TypeError for what JSON lacks, ValueError for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def slug(name: str) -> str:
+    """What a uid may hold of a name: letters, digits, "-" and "_", at most 60; a longer one ends in a hash of it."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    return plain if len(plain) <= LONGEST else f"{plain[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:9]}"
 
 
 def key(**parts: Any) -> str:

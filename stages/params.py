@@ -30,7 +30,7 @@ class Folder(Section):
 
     images: str
     labels: str | None = None
-    ids: str | dict[int, str] | None = None
+    ids: str | dict[Annotated[int, Field(ge=-1, le=65535)], str] | None = None  # -1 is in some lists, in no picture
 
     @model_validator(mode="after")
     def labels_have_ids(self) -> Folder:
@@ -125,9 +125,11 @@ def read(path: Path | str = "params.yaml") -> Params:
     """Read and check the whole file. Raises GraftError: one sentence with the file, the key and what it should be."""
     path = Path(path)
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text())
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GraftError(f"{path}: no such file here; run the stage from the root of the repo") from None
+    except UnicodeDecodeError:
+        raise GraftError(f"{path} is not UTF-8 text; save it as such") from None
     except YAMLError as error:
         raise GraftError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -153,6 +155,13 @@ def _sentence(error: Any) -> str:
     return f"{key}: {complaint}{shown}"
 
 
+OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: not every stage loads torch
+FIT = (
+    "the GPU has not the memory for this; in params.yaml lower the `batch` of this stage, or for generate set "
+    "attention_slicing or offload to true, or dtype to float16; what was finished is kept"
+)
+
+
 class Main(Protocol):
     """A stage's main: its arguments, those of the process by default."""
 
@@ -160,7 +169,8 @@ class Main(Protocol):
 
 
 def command(main: Main) -> Main:
-    """Decorate a stage's main: a GraftError becomes one sentence on stderr and exit status 2; Ctrl-C becomes 130."""
+    """Decorate a stage's main: a GraftError becomes one sentence on stderr and exit status 2, and so
+    does what the file system or a full GPU refuses; Ctrl-C becomes 130."""
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> None:
@@ -169,6 +179,16 @@ def command(main: Main) -> Main:
             main(argv)
         except GraftError as error:
             print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except RuntimeError as error:
+            if type(error).__name__ != OUT_OF_MEMORY:
+                raise
+            print(f"error: {FIT}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("stopped; what was finished is kept: run the same command again to go on", file=sys.stderr)

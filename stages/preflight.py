@@ -34,12 +34,11 @@ def check_generate(params: Generate, classes: Sequence[str]) -> None:
     from stages.generate import checkpoint, sources
 
     drawn = [name for name in classes if not sources.cutouts(params.source, name)]
-    for name in drawn:
-        sources.read(params.source, name)
+    learned = [name for name in drawn if sources.read(params.source, name).embedding is not None]
     if drawn:
         folder = checkpoint.find(params.model, params.revision)
         checkpoint.check(folder)
-        checkpoint.check_method(params, folder)
+        checkpoint.check_method(params, folder, bool(learned))
 
 
 def check_refine(params: Refine) -> None:
@@ -51,7 +50,13 @@ def check_refine(params: Refine) -> None:
 
 
 def check_train(params: Train) -> None:
-    """The encoder's weights: in a folder, or of a Hub id at its commit in the local cache. GraftError."""
+    """The encoder's weights, in a folder or of a Hub id at its commit in the local cache, for a method that needs one,
+    and the labels of method supervised. GraftError. Whether the weights fit the model, train tells."""
+    from stages.train.labelled import check_oracle
+    from stages.train.methods import check_encoder
+
+    check_encoder(params.method, params.encoder)
+    check_oracle(params.method)
     if params.encoder is not None:
         tensors.check(tensors.find_encoder(params.encoder, params.encoder_revision))
 

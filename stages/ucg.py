@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stages import keys
 from stages.labels import GraftError
 
 RGB, SS = "rgb", "ss"
@@ -105,7 +106,7 @@ def _array(path: Path, modes: tuple[str, ...]) -> NDArray:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             array, mode = np.array(picture), picture.mode
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path.parent.name}/{path.name} is damaged ({error})") from None
     if mode not in modes:
         raise ValueError(f"{path.parent.name}/{path.name} has mode {mode}, expected {' or '.join(modes)}")
@@ -128,5 +129,5 @@ def list_file(known: Iterable[str]) -> bytes:
 
 
 def slug(name: str) -> str:
-    """What a uid may hold of a name: a number gets six digits, so that uids sort as numbers do."""
-    return f"{int(name):06d}" if name.isdecimal() else re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    """What a uid holds of a name: a number gets six digits, so that uids sort as numbers do."""
+    return f"{int(name):06d}" if name.isdecimal() else keys.slug(name)

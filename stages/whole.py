@@ -41,9 +41,16 @@ def replacing(path: Path, needed: int) -> Iterator[IO[bytes]]:
     Not synced to the disk, which costs 20 ms a sample: what a power cut tears, the sample's hash tells, and the next
     run makes it again. Raises GraftError when the disk is full; `needed` is the number of bytes to name in it."""
     temporary = path.with_name(path.name + ".tmp")
+    with renamed(temporary, path, f"about {needed / 1e6:.2f} MB needed, "), open(temporary, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def renamed(temporary: Path, path: Path, needed: str = "") -> Iterator[None]:
+    """What the block writes to `temporary` is named `path` at its end, or gone. Raises GraftError when the disk is
+    full; `needed` is what it says of the room that it takes."""
     try:
-        with open(temporary, "wb") as file:
-            yield file
+        yield
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -51,6 +58,6 @@ def replacing(path: Path, needed: int) -> Iterator[IO[bytes]]:
             raise
         free = shutil.disk_usage(path.parent).free
         raise GraftError(
-            f"{path}: no space left on the disk or over quota: about {needed / 1e6:.2f} MB needed, "
-            f"{free / 1e6:.2f} MB are free; make room and run again, what was finished is kept"
+            f"{path}: no space left on the disk or over quota: {needed}{free / 1e6:.2f} MB are free; "
+            "make room and run again, what was finished is kept"
         ) from error

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -113,7 +114,15 @@ _worker: Worker | None = None  # of a worker process
 def _start_process(opener: Opener, free: Queue[str], threads: int) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_go_with_parent, daemon=True).start()
     _worker = Worker(opener, free.get(), threads)
+
+
+def _go_with_parent() -> None:
+    """A killed parent closes no queue: without this its workers would wait for jobs, and hold their GPUs, for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work_in_process(job: Any) -> Any:

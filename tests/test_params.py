@@ -1,8 +1,10 @@
 """params.yaml is checked whole, before any work, and each complaint names the file, the key and the value."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from stages.params import GraftError, command, read
 
@@ -100,3 +102,37 @@ def test_a_command_turns_a_graft_error_into_status_two_and_one_line(capsys: pyte
         main()
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: the file x is missing; fetch it\n"
+
+
+def test_an_id_that_no_picture_can_hold_is_a_sentence(tmp_path: Path) -> None:
+    said = complaint(tmp_path, "source: 600", "source: {images: a, labels: b, ids: {70000: road}}")
+    assert "scenes.source.ids" in said and "70000" in said
+
+
+def test_params_that_are_no_utf8_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(GOOD.encode() + b"# caf\xe9\n")
+    with pytest.raises(GraftError, match="is not UTF-8 text; save it as such"):
+        read(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "data/x"), "error: data/x: Permission denied\n"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            "error: the GPU has not the memory for this; in params.yaml",
+        ),
+    ],
+)
+def test_what_the_machine_refuses_is_one_sentence(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @command
+    def main(argv: Sequence[str] | None = None) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2 and told.startswith(said) and told.count("\n") == 1

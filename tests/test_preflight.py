@@ -46,6 +46,19 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def like_xl() -> None:
+    """Stable Diffusion XL's UNet attends nowhere at the latent's own size."""
+    config = UNET.with_name("config.json")
+    config.write_text(config.read_text().replace('"CrossAttnDownBlock2D"', '"DownBlock2D"', 1))
+    change("generate", self_attention=0.85)
+
+
+def learned_for_daam() -> None:
+    with open("data/prompts/train.yaml", "a") as file:
+        file.write("embedding: train.yaml\n")
+    change("generate", attribution="daam")
+
+
 def test_a_fresh_clone_passes_without_a_word(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     assert capsys.readouterr() == ("", "")
@@ -79,6 +92,14 @@ def test_it_takes_less_than_three_seconds_as_a_command(repo: Path) -> None:
             "mit-b5 at 000",
         ),
         (lambda: change("generate", branch="both", guidance=1.0), "generate.branch is both"),
+        (
+            lambda: change("generate", attribution="dataset_diffusion", self_attention=0.8),
+            "dataset_diffusion has its own",
+        ),
+        (lambda: like_xl(), "has no attention at the latent's own size; set it to null"),
+        (lambda: learned_for_daam(), "generate.attribution is daam, which reads no embedding"),
+        (lambda: change("train", encoder=None), "method daformer keeps the features near to those of train.encoder"),
+        (lambda: change("train", method="supervised"), "there is no data/scenes/oracle"),
     ],
 )
 def test_what_is_missing_or_damaged_is_one_sentence(
@@ -94,7 +115,7 @@ def test_what_is_missing_or_damaged_is_one_sentence(
 
 def test_models_that_no_stage_will_ask_are_not_asked_for(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change("refine", method="attention")
-    change("train", encoder=None)
+    change("train", encoder=None, method="dacs")
     shutil.rmtree("models/miniature/sam")
     shutil.rmtree("models/miniature/encoder")
     main([])

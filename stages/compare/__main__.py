@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from stages import params, samples
 from stages.compare.cells import COMPARED, Cell, ablation, methods
-from stages.labels import GraftError
+from stages.labels import LABELS, GraftError
 from stages.tensors import find_encoder
 from stages.train.preset import overlay
 from stages.whole import write_whole
@@ -111,6 +111,7 @@ def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
     encoder, revision = settings["train"]["encoder"], settings["train"]["encoder_revision"]
     key = samples.key(
         params={name: settings[name] for name in ("classes", "train", "evaluate")},
+        labels=LABELS.names,
         most=cell.most,
         encoder=samples.file_hash(find_encoder(encoder, revision)) if encoder else None,
         inputs=[samples.file_hash(path) for path in (*_scenes(settings), Path("data/cutouts", cell.recipe))],
@@ -144,6 +145,8 @@ def _params(cell: Cell, iterations: int | None) -> dict:
 
 def _lay_out(folder: Path, cell: Cell, settings: dict) -> None:
     folder.mkdir(parents=True)
+    if (encoder := settings["train"]["encoder"]) and settings["train"]["encoder_revision"] is None:
+        settings = settings | {"train": settings["train"] | {"encoder": str(Path(encoder).absolute())}}
     YAML(pure=True).dump(settings, folder / "params.yaml")
     for name in LINKED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

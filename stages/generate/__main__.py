@@ -60,7 +60,7 @@ def _generate(name: str) -> None:
     source = sources.read(settings.source, name)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
-    checkpoint.check_method(settings, folder)
+    checkpoint.check_method(settings, folder, source.embedding is not None)
 
     common = _common(settings, source, folder)
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}

@@ -7,7 +7,8 @@
 Nguyen et al. (NeurIPS 2023): the model reads "<caption>; <class words>", and the attention is recorded of the class
 words alone, separated by spaces. A table has a column `caption` and may have a column `classes`, names separated
 by ";"; then only the captions that name the class are used, and all their classes are appended. Otherwise the
-class alone is.
+class alone is. DVC does not watch a file that `captions` or `embedding` names: after a change there, run
+`dvc repro -s -f generate`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def draw(captions: Captions, seed: int) -> Prompt:
 def _read(path: Path, word: str) -> list[tuple[str, tuple[str, ...]]]:
     """(caption, class words) of each row of a table or line of a text file; blank ones are left out."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:  # as Excel saves it, or without its mark
             if path.suffix != TABLE:
                 return [(line.strip(), (word,)) for line in file if line.strip()]
             reader = csv.DictReader(file)

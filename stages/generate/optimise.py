@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.generate import checkpoint
+from stages.generate.preview import OVAM
 from stages.generate.streams import stream
 from stages.labels import LABELS
 from stages.params import Generate, GraftError, read
@@ -34,15 +35,18 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
     LABELS.id(arguments.name)
-    settings = read().generate
+    settings = read().generate.model_copy(update=OVAM)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
     if checkpoint.kind(folder) == checkpoint.JOINT:
         raise GraftError(f"params.yaml: generate.model {folder} is a {checkpoint.JOINT}; OVAM needs a UNet")
+    checkpoint.check_method(settings, folder)
     uid, mask = _example(arguments.name, arguments.uid, arguments.mask)
     rows = {row["uid"]: row for row in Shards(Path("data/generated") / arguments.name).rows}
     if uid not in rows:
         raise GraftError(f"data/generated/{arguments.name} has no sample {uid}; run `dvc repro generate`")
+    if "seed" not in rows[uid]:
+        raise GraftError(f"data/generated/{arguments.name}: {uid} was taken in, not drawn: nothing to draw again")
     learned = _learn(folder, settings, rows[uid], mask)
     _save(Path(arguments.out), learned, uid)
     print(f"{arguments.out}: learned from {uid}, loss {learned.first:.4f} -> {learned.loss:.4f} (floor 0.3133)")

@@ -29,12 +29,18 @@ if TYPE_CHECKING:
     from stages.generate.sampler import Picture
 
 
+OVAM = {"attribution": "ovam", "self_attention": None}  # what the preview records, whatever the line does
+
+
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
-    settings = read().generate
+    settings = read().generate.model_copy(update=OVAM)
     prompt = _prompt(arguments.prompt, arguments.word, arguments.attribution)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
+    if checkpoint.kind(folder) == checkpoint.JOINT:
+        raise GraftError(f"params.yaml: generate.model {folder} has no UNet; the preview records OVAM, which needs one")
+    checkpoint.check_method(settings, folder)
     tokens, maps, picture = _draw(folder, settings, prompt, arguments.seed)
 
     out = Path(arguments.out)
@@ -62,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prompt(text: str, word: str, attribution: str) -> Prompt:
+    if not word.strip():
+        raise GraftError("--word is empty; give the word whose map is wanted")
     if attribution.count("{word}") != 1:
         raise GraftError(f"--attribution must hold {{word}} once (it is {attribution!r})")
     start = attribution.index("{word}")
@@ -81,8 +89,6 @@ def _draw(
     from stages.generate.unet import cross_attention, embed, latent_size
 
     pipe: Any = sampler.load(folder, settings.dtype)
-    if not hasattr(pipe, "unet"):
-        raise GraftError(f"params.yaml: generate.model {folder} has no UNet; the preview records OVAM, which needs one")
     if lost := cut(pipe.tokenizer, prompt.prompt):
         print(f"the prompt is longer than the model reads; it loses {lost!r}")
     words = word_tokens(pipe.tokenizer, prompt)

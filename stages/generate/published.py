@@ -36,12 +36,12 @@ class Published:
     prompts: Mapping[str, str]
 
     def keys(self) -> dict[str, str]:
-        """Over the bytes of both files: only what changed there is taken in again."""
+        """Over names and bytes of both files: only what changed there is taken in again."""
         code = code_version("stages.ucg", "stages.generate.published")
         return {
             uid: key(
                 files=[file_hash(self.folder / part / f"{name}.png") for part in (ucg.RGB, ucg.SS)],
-                prompt=self.prompts.get(name), code=code, **{"class": self.name},
+                row=self._row(name, ""), code=code,
             )
             for uid, name in tqdm(self.names.items(), desc="reading", unit="image", delay=2, leave=False)
         }  # fmt: skip

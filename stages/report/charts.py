@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from stages.report.tables import Row, Summary, present
 
+NOTHING = {"mean": np.nan, "std": np.nan}  # no bar
 COLOURS = ("#9aa0a6", "#188038", "#1a73e8", "#e8710a", "#a142f4", "#d93025")
 
 
@@ -24,7 +25,7 @@ def iou_chart(result: Summary, novel: Sequence[str]) -> bytes:
         axes = figure.subplots()
         width = 0.8 / len(result)
         for k, (recipe, measures) in enumerate(result.items()):
-            values = [measures["IoU"][name] for name in names]
+            values = [measures["IoU"][name] or NOTHING for name in names]
             places = np.arange(len(names)) + (k - (len(result) - 1) / 2) * width
             heights, errors = [value["mean"] for value in values], [value["std"] for value in values]
             colour = COLOURS[k % len(COLOURS)]

@@ -44,8 +44,10 @@ def summary(runs: Runs) -> Summary:
 
 
 def present(result: Summary, novel: Sequence[str]) -> list[str]:
-    """The classes that have an IoU: base classes by train id, then the novel ones."""
-    names = [name for name, value in next(iter(result.values()))["IoU"].items() if value is not None]
+    """The classes that have an IoU in some recipe: base classes by train id, then the novel ones. With evaluate.absent
+    mmseg a class that the truth lacks is 0 where it was predicted, and nothing where it was not."""
+    tables = [measures["IoU"] for measures in result.values()]
+    names = [name for name in tables[0] if any(table[name] is not None for table in tables)]
     return [name for name in names if name not in novel] + [name for name in names if name in novel]
 
 
@@ -93,12 +95,12 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def iou_rows(result: Summary, novel: Sequence[str]) -> list[Row]:
-    """One row per class and recipe: class, recipe, IoU, std."""
+    """One row per class and recipe that have an IoU: class, recipe, IoU, std."""
     rows = []
     for name in present(result, novel):
         for recipe, measures in result.items():
-            value = measures["IoU"][name]
-            rows.append({"class": name, "recipe": recipe, "IoU": value["mean"], "std": value["std"]})
+            if (value := measures["IoU"][name]) is not None:
+                rows.append({"class": name, "recipe": recipe, "IoU": value["mean"], "std": value["std"]})
     return rows
 
 

@@ -73,6 +73,7 @@ class Rendered:
 
     def keys(self) -> dict[str, str]:
         made_by: dict[str, Any] = {"seed": self.seed, "size": self.size, "code": code_version(*RENDERER)}
+        made_by["pillow"] = version("pillow")
         return {uid: key(split=self.split, k=k, **made_by) for k, uid in enumerate(self.uids)}
 
     def about(self, uid: str) -> dict[str, Any]:
@@ -98,9 +99,9 @@ class Filed:
         return list(self.found)
 
     def keys(self) -> dict[str, str]:
-        """Over the bytes of the files: a changed label is read again, an untouched one is not."""
+        """Over names and bytes of the files: a changed label is read again, an untouched one is not."""
         return {
-            uid: key(content=pair.hash(), made_by=self._made_by)
+            uid: key(content=pair.hash(), file=pair.name, made_by=self._made_by)
             for uid, pair in tqdm(self.found.items(), desc="reading", unit="image", delay=2, leave=False)
         }
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmseg.models import EncoderDecoder
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import torch as tensors
 from torch import nn
 
 from stages.labels import GraftError
 from stages.segmenter import mit
 from stages.segmenter.hrda import HRDA
 from stages.segmenter.networks import build
+from stages.whole import write_whole
 
 
 def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
@@ -27,7 +27,7 @@ def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
     """
     encoder = getattr(model.backbone, "encoder", model.backbone)
     try:
-        state = load_file(path)
+        state = tensors.load_file(path)
         encoder.load_state_dict(mit.from_hub(state) if mit.is_from_hub(state) else state)
     except (SafetensorError, OSError):
         raise GraftError(f"{path} is damaged; fetch it again (for what git keeps: `git checkout {path}`)") from None
@@ -39,18 +39,14 @@ def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
 
 
 def save(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[str]) -> None:
-    """Write the weights, what build needs to know, and the classes. The same weights give the same bytes."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the weights, what build needs to know, and the classes. The same weights give the same bytes.
+    GraftError when the disk is full."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     # One entry only: safetensors writes several in an order that differs from process to process.
     about: dict[str, Any] = {"model": name, "classes": list(classes)}
     if isinstance(model, HRDA):
         about["detail"] = list(model.detail)
-    metadata = {"segmenter": json.dumps(about)}
-    unfinished = path.with_name(path.name + ".partial")
-    save_file(state, unfinished, metadata)
-    os.replace(unfinished, path)
+    write_whole(Path(path), tensors.save(state, {"segmenter": json.dumps(about)}))
 
 
 def load(path: Path | str) -> tuple[EncoderDecoder, tuple[str, ...]]:

@@ -37,7 +37,8 @@ from stages.labels import LABELS, GraftError
 from stages.tensors import find_encoder
 from stages.train import setup
 from stages.train.distributed import launch, share
-from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration
+from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration, resumable
+from stages.train.labelled import labelled
 from stages.train.methods import METHODS
 from stages.train.optimisation import adamw, learning_rate
 from stages.train.paste import read_bank
@@ -53,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed, workers = _arguments(argv)
     train = params.read().train
     method = METHODS[train.method]
-    labelled = setup.labelled(train.method).verify()
+    source = labelled(train.method).verify()
     target = samples.Shards("data/scenes/target").verify() if method.adapts else None
     bank = samples.Shards(f"data/cutouts/{recipe}").verify()
-    setup.check(train, labelled, target)
+    setup.check(train, source, target)
     processes = launch()
     weights = find_encoder(train.encoder, train.encoder_revision) if train.encoder else None
-    work = _work_folder(recipe, seed, train, weights, labelled, target, bank)
+    work = _work_folder(recipe, seed, train, weights, source, target, bank)
 
     _make_deterministic(seed)
     detail = (train.detail.size[0], train.detail.size[1]) if method.detail else None
@@ -67,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     student.init_weights()
     encoder = segmenter.load_encoder(student, weights) if weights else None
     model = SelfTraining(student, method, setup.options(train))
-    dataset = setup.dataset(train, seed, labelled, target, read_bank(bank))
+    dataset = setup.dataset(train, seed, source, target, read_bank(bank))
     losses = LossCurve()
     teacher = [MeanTeacher(train.ema, train.ema_at)] if method.adapts else []
-    resumed = work / CHECKPOINT
+    resumed = work / CHECKPOINT if resumable(work / CHECKPOINT) else None
     runner = Runner(
         model,
         work_dir=str(work),
@@ -91,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         param_scheduler=learning_rate(train.warmup, train.iterations),
         custom_hooks=[*teacher, SeedEachIteration(), losses, Checkpoint(CHECKPOINT_INTERVAL)],
         default_hooks={"timer": None, "sampler_seed": None, "logger": None, "checkpoint": None},
-        load_from=str(resumed) if resumed.exists() else None,
-        resume=resumed.exists(),
+        load_from=str(resumed) if resumed else None,
+        resume=resumed is not None,
         randomness={"seed": seed, "deterministic": True},
         log_level="ERROR",
         **processes,
@@ -139,6 +140,7 @@ def _work_folder(recipe: str, seed: int, train: Train, weights: Path | None, *in
     """Where this very run keeps its checkpoint. Those of other params, data or code are thrown away."""
     key = samples.key(
         train=train.model_dump(exclude={"recipes", "seeds"}),
+        classes=LABELS.names,
         inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs if shards is not None],
         encoder=samples.file_hash(weights) if weights else None,
         code=samples.code_version("stages.train", "stages.segmenter"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
+import pickle
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +21,10 @@ from tqdm import tqdm
 
 from stages.labels import GraftError
 from stages.train.streams import stream
+from stages.whole import renamed
 
 CHECKPOINT = "checkpoint.pth"
+TORN = (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError)  # what torch.load raises
 Curve = list[dict[str, float]]
 
 
@@ -126,12 +130,24 @@ class Checkpoint(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         if self.every_n_train_iters(runner, self.interval) and not self.is_last_train_iter(runner):
-            runner.save_checkpoint(runner.work_dir, "unfinished.pth", by_epoch=False)
-            if dist.is_main_process():
-                os.replace(Path(runner.work_dir, "unfinished.pth"), Path(runner.work_dir, CHECKPOINT))
+            unfinished, whole = (Path(runner.work_dir, name) for name in ("unfinished.pth", CHECKPOINT))
+            with renamed(unfinished, whole) if dist.is_main_process() else contextlib.nullcontext():
+                runner.save_checkpoint(runner.work_dir, unfinished.name, by_epoch=False)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         checkpoint["message_hub"]["log_scalars"] = {}  # pickled objects: without them the file loads as weights only
+
+
+def resumable(checkpoint: Path) -> bool:
+    """Whether there is one to go on from. One that a power cut tore is told of, and the next will replace it."""
+    if not checkpoint.exists():
+        return False
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except TORN:
+        print(f"{checkpoint} is damaged; the training begins anew", file=sys.stderr)
+        return False
+    return True
 
 
 def _mean_of_ranks(value: torch.Tensor) -> float:

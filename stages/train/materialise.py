@@ -26,6 +26,7 @@ from stages.train import setup
 from stages.train.dataset import read_label
 from stages.train.paste import read_bank
 from stages.train.rare import count
+from stages.whole import write_whole
 
 
 @params.command
@@ -39,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     images, labels = args.folder / "images", args.folder / "labels"
     if args.folder.exists() and any(args.folder.iterdir()):
         raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
-    for folder in (images, labels):
-        folder.mkdir(parents=True)
 
     pixels: dict[str, dict[int, int]] = {}
     for draw in tqdm(range(args.passes * len(source)), desc="materialise", unit="image"):
@@ -51,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         label = read_label(files, image, f"{source.folder}: sample {uid}")
         pasted = paste.transform({"seed": args.seed, "draw": draw, "img": image, "gt_seg_map": label})
         name = f"{uid}-{turn:03d}"
-        (images / f"{name}.png").write_bytes(png_bytes(pasted["img"]))
-        (labels / f"{name}_labelTrainIds.png").write_bytes(png_bytes(pasted["gt_seg_map"]))
+        write_whole(images / f"{name}.png", png_bytes(pasted["img"]))
+        write_whole(labels / f"{name}_labelTrainIds.png", png_bytes(pasted["gt_seg_map"]))
         pixels[f"labels/{name}_labelTrainIds.png"] = count(pasted["gt_seg_map"])
     for name, table in class_tables(pixels).items():
-        (args.folder / name).write_text(json.dumps(table, indent=1) + "\n")
+        write_whole(args.folder / name, json.dumps(table, indent=1) + "\n")
 
 
 def class_tables(pixels: dict[str, dict[int, int]]) -> dict[str, object]:

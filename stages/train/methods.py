@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from stages.labels import GraftError
+
 Name = Literal["source_only", "supervised", "dacs", "daformer", "hrda", "mic", "mic_hrda"]
 
 
@@ -31,6 +33,15 @@ METHODS: dict[Name, Method] = {
 }
 
 Margin = tuple[int, int, int, int]
+
+
+def check_encoder(name: Name, encoder: str | None) -> None:
+    """GraftError for a method that needs an encoder and has none."""
+    if METHODS[name].distance and encoder is None:
+        raise GraftError(
+            f"params.yaml: method {name} keeps the features near to those of train.encoder, which is null; "
+            f"name one, or take method dacs"
+        )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ to you: pin the commit that you downloaded.
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ruamel.yaml.comments import CommentedSeq
 
 from stages import params
 from stages.train.presets import EVALUATE, TRAIN
+from stages.whole import write_whole
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -42,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     content = yaml.load(path.read_text())
     overlay(content["train"], TRAIN[name])
     overlay(content["evaluate"], EVALUATE[name])
-    with path.open("w") as file:
-        yaml.dump(content, file)
+    written = io.StringIO()
+    yaml.dump(content, written)
+    write_whole(path, written.getvalue())
     params.read()
     print(f"params.yaml has the settings of {name}")
 

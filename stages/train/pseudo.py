@@ -36,7 +36,7 @@ def inside(margin: Margin, shape: tuple[int, int], box: Sequence[int] | None = N
     """
     top, bottom, left, right = margin
     weight = torch.zeros(shape)
-    weight[top : shape[0] - bottom, left : shape[1] - right] = 1
+    weight[top : max(0, shape[0] - bottom), left : max(0, shape[1] - right)] = 1
     if box is None:
         return weight
     row, col, height, width = box

@@ -45,17 +45,20 @@ def class_probabilities(
     """P(c) = exp((1 - f_c) / T) / sum of the same, f_c the class's share of all labelled pixels.
 
     At T = 0.01 all classes below 0.1 % are nearly equal: K novel classes would take K / (K + ~10) of all draws and
-    dilute the rare base classes. With a budget b the base classes share 1 - b by the formula, the novel ones b evenly.
+    dilute the rare base classes. With a budget b the base classes share 1 - b by the formula, the novel ones b evenly;
+    these have all where there is no base class.
     """
     total = sum(pixels.values())
     if budget is None or not novel:
         return _softmax({c: (1 - n / total) / temperature for c, n in pixels.items()})
     base = _softmax({c: (1 - n / total) / temperature for c, n in pixels.items() if c not in novel})
+    if not base:
+        return {c: 1 / len(novel) for c in novel}
     return {c: (1 - budget) * p for c, p in base.items()} | {c: budget / len(novel) for c in novel}
 
 
 def _softmax(values: dict[int, float]) -> dict[int, float]:
-    top = max(values.values())
+    top = max(values.values(), default=0.0)
     weights = {c: float(np.exp(value - top)) for c, value in values.items()}
     return {c: weight / sum(weights.values()) for c, weight in weights.items()}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -14,7 +13,7 @@ from stages.labels import LABELS, GraftError
 from stages.samples import Shards, png_array
 from stages.train.composite import Edge
 from stages.train.dataset import SourceTarget, read_label
-from stages.train.methods import METHODS, Name, Options
+from stages.train.methods import METHODS, Options, check_encoder
 from stages.train.paste import PasteCutouts
 from stages.train.place import Scale
 from stages.train.rare import RareClasses, class_pixels, count
@@ -26,15 +25,6 @@ UPSCALED = 4  # times that an image may be enlarged: beyond, a published full si
 LOOKED_AT = 500  # images that tell what pasting adds to the class statistics
 
 Bank = Mapping[int, Sequence[np.ndarray]]
-
-
-def labelled(method: Name) -> Shards:
-    """The labelled set of a method. GraftError when it is not there."""
-    if method != "supervised":
-        return Shards("data/scenes/source")
-    if not Path("data/scenes/oracle/index.jsonl").is_file():
-        raise GraftError("there is no data/scenes/oracle, the labelled target; run `python -m stages.scenes oracle`")
-    return Shards("data/scenes/oracle")
 
 
 def check(train: Train, source: Shards, target: Shards | None) -> None:
@@ -64,10 +54,14 @@ def check(train: Train, source: Shards, target: Shards | None) -> None:
         raise GraftError(
             f"params.yaml: train.detail.size {train.detail.size} is larger than the images of {height} x {width}"
         )
-    if method.distance and train.encoder is None:
+    check_encoder(train.method, train.encoder)
+    top, bottom, left, right = train.margin
+    if train.margin_of == "image" and target is not None:
+        shapes = [train.target_size or (row["height"], row["width"]) for row in target.rows]
+        height, width = min(shape[0] for shape in shapes), min(shape[1] for shape in shapes)
+    if method.adapts and (top + bottom >= height or left + right >= width):
         raise GraftError(
-            f"params.yaml: method {train.method} keeps the features near to those of train.encoder, which is null; "
-            f"name one, or take method dacs"
+            f"params.yaml: train.margin {train.margin} leaves no pixel of {height} x {width} to pseudo-labels; lower it"
         )
 
 

@@ -1,8 +1,9 @@
 """Random streams: every random choice of a run belongs to (seed, draw, purpose), and to nothing else.
 
 A draw is the number of a training pair since the start of the run: iteration * batch + place in the batch.
-Hence workers, resuming and one augmentation more or less never change the others. Two recipes with one seed
-see the same images, flips and colours: they differ by their cutouts alone.
+Hence workers, resuming and one augmentation more or less never change the others. Two recipes with one seed see the
+same flips and colours, and without rare class sampling the same images: they differ by their cutouts alone. With it the
+cutouts' classes are rare classes too, and an image is drawn for the sake of one.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from stages.compare.cells import Cell, ablation, methods
 from stages.labels import GraftError
 from stages.params import read
 from stages.samples import Sample, Shards, build, key, png_bytes
+from stages.tensors import find_encoder
 from stages.train import setup
 from stages.train.methods import Name
 from stages.train.paste import read_bank
@@ -133,7 +134,21 @@ def test_every_cell_can_be_laid_out_and_its_params_are_read_back(root: Path, cel
     asked = _params(cell, 7)
     _lay_out(root / "cell", cell, asked)
     monkeypatch.chdir(root / "cell")
-    assert read().train == Train.model_validate(asked["train"]) and asked["train"]["iterations"] == 7
+    laid = read().train
+    assert laid.encoder == asked["train"]["encoder"] or Path(str(laid.encoder)).is_absolute()
+    assert laid.model_copy(update={"encoder": asked["train"]["encoder"]}) == Train.model_validate(asked["train"])
+    assert asked["train"]["iterations"] == 7
+
+
+def test_a_cell_finds_an_encoder_of_the_users_own(root: Path, monkeypatch):
+    shutil.copytree(root / "models/miniature/encoder", root / "weights/enc")
+    asked = _params(methods()[0], 7)
+    asked["train"]["encoder"] = "weights/enc"
+    _lay_out(root / "cell", methods()[0], asked)
+    monkeypatch.chdir(root / "cell")
+    train = read().train
+    assert find_encoder(str(train.encoder), train.encoder_revision).is_file()
+    assert asked["train"]["encoder"] == "weights/enc", "its key does not depend on where the repo lies"
 
 
 def test_the_ablation_has_a_row_of_reference_and_no_row_twice():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,3 +111,30 @@ def test_a_reader_who_stops_early_leaves_no_worker_behind(tmp_path: Path) -> Non
     found.close()  # type: ignore[attr-defined]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from stages.engine import spread
+from tests.engine.test_engine import PROCESSES, Squares
+if __name__ == "__main__":
+    list(spread(Squares(Path(sys.argv[1])), range(100_000), PROCESSES))
+"""
+
+
+def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(KILLED)
+    root = Path(__file__).parents[2]
+    run = subprocess.Popen(
+        [sys.executable, tmp_path / "run.py", tmp_path], env=os.environ | {"PYTHONPATH": str(root)}, cwd=root
+    )
+    deadline = time.monotonic() + 60
+    while len(opened := [int(path.name.split("-")[1]) for path in tmp_path.glob("opened-*")]) < 2:
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in opened) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in opened if Path(f"/proc/{pid}").exists()]

@@ -59,3 +59,10 @@ def test_captions_that_cannot_be_used_are_one_sentence(tmp_path: Path, text: str
     with pytest.raises(GraftError, match=sentence) as error:
         source(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+def test_the_mark_that_excel_puts_before_a_table_is_no_letter_of_it(tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text("caption,classes\nred trains meet,train\n", encoding="utf-8-sig")
+    (tmp_path / "captions.txt").write_text("at dusk\n", encoding="utf-8-sig")
+    assert source(tmp_path, "captions: captions.csv").draw(0).prompt == "red trains meet; train"
+    assert source(tmp_path, "captions: captions.txt").draw(0).prompt == "at dusk; train"

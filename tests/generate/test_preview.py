@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from stages.generate.__main__ import main
 from stages.generate.preview import overlay
@@ -28,6 +29,22 @@ def test_a_preview_of_bad_words_is_one_sentence(project: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         main(["preview", "--prompt", "a train", "--word", "train", "--attribution", "a photo", "--out", "out"])
     assert "--attribution must hold {word} once" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["preview", "--prompt", "a train", "--word", " ", "--out", "out"])
+    assert "--word is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["preview", "--prompt", "a train", "--word", "train"], ["optimise", "train"]])
+def test_what_the_line_would_refuse_is_refused_here(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    yaml = YAML()
+    params = yaml.load(Path("params.yaml"))
+    params["generate"].update(branch="uncond", guidance=1.0)
+    yaml.dump(params, Path("params.yaml"))
+    with pytest.raises(SystemExit):
+        main([*words, "--out", "out"])
+    assert "generate.branch is uncond, but without guidance" in capsys.readouterr().err
 
 
 def test_the_overlay_is_red_where_the_map_is_high() -> None:

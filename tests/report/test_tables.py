@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.evaluate.confusion import scores
-from stages.report import tables
+from stages.report import charts, tables
 
 NAMES = ["road", "wall", "bus"]  # wall does not occur in the truth
 
@@ -101,3 +101,19 @@ def test_a_long_curve_is_thinned_to_means(length: int, points: int) -> None:
     assert all(row["loss"] == 2 * row["iter"] for row in thin)
     if length == 1000:
         assert thin[0] == {"iter": 2.0, "loss": 4.0}
+
+
+@pytest.mark.parametrize("order", [("baseline", "grafted"), ("grafted", "baseline")])
+def test_a_class_that_one_recipe_alone_predicts_has_its_zero_and_the_other_a_dash(order: tuple[str, str]) -> None:
+    """evaluate.absent mmseg: the truth lacks wall, grafted predicts a pixel of it."""
+    clean, stray = [[60, 0, 0], [0, 0, 0], [30, 0, 10]], [[60, 1, 0], [0, 0, 0], [30, 0, 10]]
+    runs = {
+        name: [{"classes": NAMES} | scores(np.array(matrix), NAMES, ["bus"], absent="mmseg")]
+        for name, matrix in (("baseline", clean), ("grafted", stray))
+    }
+    result = tables.summary({name: runs[name] for name in order})
+    assert tables.present(result, ["bus"]) == ["road", "wall", "bus"]
+    rows = {(row["class"], row["recipe"]): row["IoU"] for row in tables.iou_rows(result, ["bus"])}
+    assert rows["wall", "grafted"] == 0.0 and ("wall", "baseline") not in rows and len(rows) == 5
+    assert tables.comparison(result, ["bus"])[2][0] == "wall" and "-" in tables.comparison(result, ["bus"])[2]
+    assert charts.iou_chart(result, ["bus"]).startswith(b"\x89PNG")

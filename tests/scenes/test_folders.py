@@ -1,5 +1,8 @@
 """A user's folders are read as their makers meant them, and every fault is one sentence with the file in it."""
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,6 +13,8 @@ from PIL import Image
 from stages.folders import Pair, fitted, pairs, read_image, read_label
 from stages.idmaps import IDMAPS, IdMap, idmap
 from stages.labels import CITYSCAPES, IGNORE, GraftError
+from stages.samples import Sample, build
+from stages.scenes.sources import Filed
 
 GREY = np.full((4, 6, 3), 90, np.uint8)
 
@@ -178,3 +183,66 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(GraftError, match=r"a\.png is no readable picture"):
         read_image(path)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_labels_of_few_bits_hold_the_ids_that_were_stored(tmp_path: Path, bits: int) -> None:
+    """Pillow stretches them to 0 .. 255 as it reads; a bool array saved by it is such a label."""
+    stored = np.arange(24, dtype=np.uint8).reshape(4, 6) % 2**bits
+    packed = np.packbits(np.unpackbits(stored[..., None], axis=2)[..., -bits:].reshape(4, -1), axis=1)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+    header = struct.pack(">IIBBBBB", 6, 4, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    with open(tmp_path / "label.png", "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, content in chunks:
+            file.write(struct.pack(">I", len(content)) + kind + content)
+            file.write(struct.pack(">I", zlib.crc32(kind + content)))
+    table = IdMap("a table", {k: k for k in range(16)})
+    assert np.array_equal(read_label(labelled(tmp_path, tmp_path / "label.png"), table, (4, 6)), stored)
+
+
+def test_an_image_of_sixteen_bits_is_refused_and_one_of_a_phone_is_upright(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 6), 3000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(GraftError, match=r"deep\.png is no readable picture \(its mode is I;16: more than 8 bits"):
+        read_image(tmp_path / "deep.png")
+    turned = Image.fromarray(GREY)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "phone.jpg", exif=exif)
+    assert read_image(tmp_path / "phone.jpg").shape == (6, 4, 3)
+
+
+def test_a_picture_too_large_to_be_one_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
+    with pytest.raises(GraftError, match="is no readable picture"):
+        read_image(put(tmp_path / "a.png", GREY))
+    with pytest.raises(GraftError, match="is no readable PNG"):
+        read_label(Pair("a", tmp_path / "a.png", put(tmp_path / "b.png", GREY)), IDMAPS["gta5"], (4, 6))
+
+
+def test_long_names_are_samples_of_their_own_that_fit_into_a_tar(tmp_path: Path) -> None:
+    names_of = ["city/" * 20 + end for end in ("a", "b")]
+    for name in names_of:
+        put(tmp_path / f"{name}.png", GREY)
+    slugs = [pair.slug for pair in pairs(tmp_path, None, IDMAPS["gta5"])]
+    assert len(set(slugs)) == 2 and all(len(slug) <= 60 for slug in slugs)
+    made = [Sample(f"source-{slug}", "k", {}, {"self_attention.npy": b"x"}) for slug in slugs]
+    build(tmp_path / "out", {one.uid: "k" for one in made}, lambda _: made, title="scenes")
+
+
+def test_a_name_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(GraftError, match="its name is no UTF-8; rename it"):
+        pairs(tmp_path, None, IDMAPS["gta5"])
+
+
+def test_a_renamed_picture_is_another_sample_though_its_uid_is_the_same(tmp_path: Path) -> None:
+    keys = [
+        Filed(IDMAPS["gta5"], None, {"source-a_b": Pair(name, put(tmp_path / f"{name}.png", GREY), None)}).keys()
+        for name in ("a b", "a_b")
+    ]
+    assert keys[0] != keys[1]

@@ -67,6 +67,19 @@ def test_a_killed_run_goes_on_to_the_same_bytes(root: Path, name: str, capsys: p
     assert outputs() == resumed
 
 
+def test_a_torn_checkpoint_is_told_of_and_the_training_begins_anew(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(iterations=7))
+    killed(6)
+    checkpoint = next(Path("data/.work").glob("*/*/checkpoint.pth"))
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    main(["grafted", "0"])
+    said = capsys.readouterr().err
+    assert "checkpoint.pth is damaged; the training begins anew" in said and " 0/7" in said
+    once = outputs()
+    main(["grafted", "0"])
+    assert outputs() == once
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "iteration"),

@@ -108,3 +108,8 @@ def test_strong_augmentation_happens_as_often_as_it_says_and_stays_in_range():
     assert 0 <= both.min() <= both.max() <= 1
     assert (both == strong_augment(image, stream(0, 1, "augment"), 1.0, 0.2, 1.0)).all()
     assert (image == strong_augment(image, stream(0, 1, "augment"), 0.0, 0.2, 0.0)).all()
+
+
+def test_a_margin_larger_than_the_image_leaves_nothing():
+    assert inside((15, 120, 0, 0), (100, 200)).sum() == 0
+    assert inside((0, 0, 10, 80), (64, 64)).sum() == 0

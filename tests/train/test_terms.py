@@ -74,6 +74,7 @@ def test_a_budget_gives_the_novel_classes_their_share_and_the_others_what_is_lef
     assert sum(shares.values()) == pytest.approx(1)
     assert shares[1] / shares[0] == pytest.approx(math.exp(0.85 / 0.01))  # among themselves as ever
     assert class_probabilities(pixels, 0.01, {14, 15}, 0.0)[14] == 0
+    assert class_probabilities({14: 5, 15: 0}, 0.01, {14, 15}, 0.3) == {14: 0.5, 15: 0.5}, "no base class to share with"
 
 
 def test_at_vanishing_shares_all_classes_are_equal_so_that_novel_ones_need_a_budget():

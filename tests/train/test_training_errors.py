@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from conftest import edit_params, encoder_of_a_unet, fails, write, write_scenes
 
 from stages import params
+from stages.labels import LABELS, GraftError, LabelSpace
 from stages.samples import Shards, png_bytes
 from stages.train import setup
-from stages.train.__main__ import main
+from stages.train.__main__ import _work_folder, main
+from stages.train.labelled import labelled
 
 pytestmark = pytest.mark.usefixtures("root")
 REPO = Path(__file__).parents[2]
@@ -84,3 +87,53 @@ def test_a_loss_that_explodes_is_a_sentence(root: Path, capsys: pytest.CaptureFi
     edit_params(root, lambda params: params["train"].update(lr=1e30, warmup=0, iterations=6))
     assert "train.lr" in fails(capsys, "grafted", "0")
     assert not Path("models").exists()
+
+
+def test_a_margin_that_leaves_nothing_is_one_sentence(root: Path, capsys: pytest.CaptureFixture):
+    edit_params(root, lambda params: params["train"].update(margin=[12, 20, 0, 0]))
+    assert "train.margin [12, 20, 0, 0] leaves no pixel of 32 x 64" in fails(capsys, "grafted", "0")
+    edit_params(root, lambda params: params["train"].update(margin=[0, 0, 32, 32], margin_of="image", crop=[32, 32]))
+    assert "leaves no pixel of 32 x 64" in fails(capsys, "grafted", "0")
+
+
+def test_an_oracle_of_another_target_is_one_sentence(root: Path):
+    write_scenes(root, "oracle", 5, labelled=True)
+    assert len(labelled("supervised")) == 5
+    write_scenes(root, "target", 4, labelled=False)
+    with pytest.raises(GraftError, match="other images than data/scenes/target, which was made anew; run `python -m"):
+        labelled("supervised")
+    write_scenes(root, "oracle", 4, labelled=True)
+    assert len(labelled("supervised")) == 4
+    files = {f"target-{k:06d}": {"image.png": png_bytes(np.full((32, 64, 3), k, np.uint8))} for k in range(4)}
+    shutil.rmtree(root / "data/scenes/target")
+    write(root / "data/scenes/target", files, {uid: {"height": 32, "width": 64} for uid in files})
+    with pytest.raises(GraftError, match="other images"):
+        labelled("supervised")
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
+    root: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("stages.train.__main__.CHECKPOINT_INTERVAL", 2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        said = fails(capsys, "grafted", "0")
+        monkeypatch.setattr("stages.train.__main__.CHECKPOINT_INTERVAL", 100)
+        saved = fails(capsys, "grafted", "0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "checkpoint.pth: no space left on the disk or over quota" in said
+    assert "grafted-0.safetensors: no space left" in saved
+    assert not [*Path("data/.work").rglob("*.pth"), *Path("models").rglob("*.*")]
+
+
+def test_another_number_of_classes_is_another_training(root: Path, monkeypatch: pytest.MonkeyPatch):
+    def key() -> str:
+        return _work_folder("baseline", 0, params.read().train, None, Shards("data/scenes/source")).name
+
+    before = key()
+    assert key() == before
+    tram = LabelSpace("with a tram", (*LABELS.table, ("tram", (0, 120, 200))))
+    monkeypatch.setattr("stages.train.__main__.LABELS", tram)
+    assert key() != before
