@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from stages.idmaps import IdMap
 from stages.keys import slug
@@ -102,12 +102,15 @@ def _distinct(found: list[Pair]) -> list[Pair]:
     return list(slugs.values())
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of any 8-bit picture, upright. Raises GraftError for a file that is none."""
+def read_image(path: Path, labelled: bool = False) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of any 8-bit picture, upright. Raises GraftError for a file that is none, and for one that
+    would have to be turned and is labelled: nobody knows whether its label is turned already."""
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise ValueError(f"its mode is {picture.mode}: more than 8 bits, which would be cut off")
+            if labelled and picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                raise ValueError("its EXIF turns it, and its label has none: save both as they are to be seen")
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     except UNREADABLE as error:
         raise GraftError(f"{path} is no readable picture ({error}); replace or remove it") from None

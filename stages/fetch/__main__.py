@@ -168,9 +168,6 @@ def take_out(archive: Path, sha256: str, folder: Path) -> None:
 def arrange(classes: dict[str, Path], out: Path) -> None:
     """data/published/NAME/CLASS as hard links to the unpacked files, each class whole or not at all. A class that is
     not among these goes: an earlier run knew it from another record, or by another name."""
-    for path in out.iterdir() if out.is_dir() else ():
-        if path.is_dir() and path.name not in classes:
-            shutil.rmtree(path)
     for name, folder in sorted(classes.items()):
         unfinished, target = out / f".{name}.tmp", out / name
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -178,6 +175,10 @@ def arrange(classes: dict[str, Path], out: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
         print(f"{target}: {len(list((target / 'rgb').iterdir()))} images, {len(list((target / 'ss').iterdir()))} masks")
+    for path in sorted(set(out.iterdir()) - {out / name for name in classes}):
+        if not path.is_symlink() and (path / "rgb").is_dir() and (path / "ss").is_dir():
+            shutil.rmtree(path)
+            print(f"{path}: removed, the record has no such class")
 
 
 def link(source: str, target: str) -> None:

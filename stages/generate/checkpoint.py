@@ -114,9 +114,9 @@ def check_method(settings: Generate, folder: Path, learned: bool = False) -> Non
             f"set generate.attribution to daam and generate.self_attention to null"
         )
     if learned and settings.attribution != "ovam":
+        fix = "take the key embedding out of the class's file of prompts" + ("" if joint else ", or set it to ovam")
         raise GraftError(
-            f"params.yaml: generate.attribution is {settings.attribution}, which reads no embedding; set it to ovam, "
-            f"or take the key embedding out of the class's file of prompts"
+            f"params.yaml: generate.attribution is {settings.attribution}, which reads no embedding; {fix}"
         )
     if settings.self_attention is not None and (reason := _no_self_attention(settings, folder)):
         raise GraftError(f"params.yaml: generate.self_attention is set, but {reason}; set it to null")

@@ -116,6 +116,6 @@ class Filed:
     def scene(self, uid: str) -> Scene:
         """(H, W, 3) uint8 RGB and (H, W) uint8 train ids, 255 = ignore; None where the folder has no labels."""
         pair = self.found[uid]
-        image = read_image(pair.image)
+        image = read_image(pair.image, labelled=pair.label is not None)
         label = read_label(pair, self.ids, (image.shape[0], image.shape[1])) if pair.label else None
         return fitted(image, label, self.size)

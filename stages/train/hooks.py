@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import pickle
 import sys
@@ -144,7 +145,9 @@ def resumable(checkpoint: Path) -> bool:
         return False
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except TORN:
+    except TORN as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk refuses to read what may be whole
         print(f"{checkpoint} is damaged; the training begins anew", file=sys.stderr)
         return False
     return True

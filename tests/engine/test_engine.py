@@ -123,18 +123,30 @@ if __name__ == "__main__":
 """
 
 
+def alive(pid: int) -> bool:
+    """A zombie, whose parent has not looked yet, is dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(KILLED)
     root = Path(__file__).parents[2]
     run = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", tmp_path], env=os.environ | {"PYTHONPATH": str(root)}, cwd=root
     )
-    deadline = time.monotonic() + 60
-    while len(opened := [int(path.name.split("-")[1]) for path in tmp_path.glob("opened-*")]) < 2:
-        assert run.poll() is None and time.monotonic() < deadline
+    try:
+        deadline = time.monotonic() + 60
+        while len(opened := [int(path.name.split("-")[1]) for path in tmp_path.glob("opened-*")]) < 2:
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        assert all(map(alive, opened))
+    finally:
+        run.kill()
+        run.wait()
+    deadline = time.monotonic() + 30
+    while any(map(alive, opened)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    run.kill()
-    run.wait()
-    while any(Path(f"/proc/{pid}").exists() for pid in opened) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in opened if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in opened if alive(pid)]

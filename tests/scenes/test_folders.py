@@ -211,6 +211,9 @@ def test_an_image_of_sixteen_bits_is_refused_and_one_of_a_phone_is_upright(tmp_p
     exif[0x0112] = 6
     turned.save(tmp_path / "phone.jpg", exif=exif)
     assert read_image(tmp_path / "phone.jpg").shape == (6, 4, 3)
+    with pytest.raises(GraftError, match="its EXIF turns it, and its label has none"):
+        read_image(tmp_path / "phone.jpg", labelled=True)
+    assert read_image(put(tmp_path / "a.png", GREY), labelled=True).shape == (4, 6, 3)
 
 
 def test_a_picture_too_large_to_be_one_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
