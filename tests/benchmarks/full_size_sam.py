@@ -33,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backend", choices=["transformers", "segment-anything"])
     backend = parser.parse_args(argv).backend
-    WORK.mkdir(parents=True, exist_ok=True)
+    work = WORK / backend
+    work.mkdir(parents=True, exist_ok=True)
     try:
-        path = saved(backend)
+        path = saved(backend, work)
         image = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
         seed = np.zeros((512, 512), bool)
         seed[200:400, 100:450] = True
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"masks {answer.masks.shape}, finite: {np.isfinite(answer.logits).all()}")
         print(f"peak memory of the process: {peak() / 2**20:.2f} GiB, the making of the weights included")
     finally:
-        shutil.rmtree(WORK)
+        shutil.rmtree(work)
 
 
 def peak() -> int:
@@ -59,15 +60,15 @@ def peak() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
-def saved(backend: str) -> Path:
+def saved(backend: str, work: Path) -> Path:
     """Random weights on disk, as they would have been fetched."""
     torch.manual_seed(0)
     if backend == "segment-anything":
-        torch.save(build_sam_vit_h().state_dict(), WORK / "sam_vit_h.pth")
-        return WORK / "sam_vit_h.pth"
-    SamModel(SamConfig(vision_config=SamVisionConfig(**VIT_H).to_dict())).save_pretrained(WORK)
-    SamProcessor(SamImageProcessor()).save_pretrained(WORK)
-    return WORK
+        torch.save(build_sam_vit_h().state_dict(), work / "sam_vit_h.pth")
+        return work / "sam_vit_h.pth"
+    SamModel(SamConfig(vision_config=SamVisionConfig(**VIT_H).to_dict())).save_pretrained(work)
+    SamProcessor(SamImageProcessor()).save_pretrained(work)
+    return work
 
 
 if __name__ == "__main__":
