@@ -13,8 +13,30 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from stages import tensors
-from stages.params import Generate, Refine, Train, command, read
+from stages.clean import params as cleaning
+from stages.cutouts import params as cutting
+from stages.evaluate import params as evaluating
+from stages.generate import params as generating
+from stages.generate.params import Generate
+from stages.parts.command import command
+from stages.parts.errors import GraftError
+from stages.parts.pretrained import tensors
+from stages.parts.sections import Recipes, Seeds, content, read
+from stages.refine import params as refining
+from stages.refine.params import Refine
+from stages.scenes import params as staging
+from stages.train import params as training
+from stages.train.params import Train
+
+
+class Params(
+    staging.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params, training.Params,
+    evaluating.Params,
+):  # fmt: skip
+    """The whole file."""
+
+    recipes: Recipes
+    seeds: Seeds
 
 
 @command
@@ -23,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m stages.preflight", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args(argv)
-    params = read()
+    params = read(Params)
+    if unknown := sorted(map(str, content().keys() - Params.model_fields.keys())):
+        raise GraftError(f"params.yaml: unknown key {unknown[0]}; remove it or correct its name")
     check_generate(params.generate, params.classes)
     check_refine(params.refine)
     check_train(params.train)
@@ -31,21 +55,23 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check_generate(params: Generate, classes: Sequence[str]) -> None:
     """The prompts or cutouts of every class, and the model, unless all classes bring their cutouts. GraftError."""
-    from stages.generate import checkpoint, sources
+    from stages.generate import sources
+    from stages.generate.check import check_method
+    from stages.parts.pretrained import diffusion as checkpoint
 
     drawn = [name for name in classes if not sources.cutouts(params.source, name)]
     learned = [name for name in drawn if sources.read(params.source, name).embedding is not None]
     if drawn:
         folder = checkpoint.find(params.model, params.revision)
         checkpoint.check(folder)
-        checkpoint.check_method(params, folder, bool(learned))
+        check_method(params, folder, bool(learned))
 
 
 def check_refine(params: Refine) -> None:
     """The models that the method asks. GraftError when one is not here or its weights are cut off."""
-    from stages.refine.weights import locate, used
+    from stages.parts.pretrained.weights import locate
 
-    for param, source in used(params).items():
+    for param, source in params.models().items():
         locate(source, f"refine.{param}")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.keeplist import kept_uids, verdicts
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.store.keeplist import kept_uids, verdicts
 
 
 def test_both_sides_of_the_verdict(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.params import GraftError, command, read
+from stages.parts.command import command
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.preflight import Params
 
 ROOT = Path(__file__).parents[1]
 GOOD = (ROOT / "params.yaml").read_text()
@@ -17,16 +20,16 @@ def complaint(tmp_path: Path, old: str, new: str) -> str:
     assert old in GOOD, f"{old!r} is no longer in params.yaml: mend this test"
     (tmp_path / "params.yaml").write_text(GOOD.replace(old, new, 1))
     with pytest.raises(GraftError) as caught:
-        read(tmp_path / "params.yaml")
+        read(Params, tmp_path / "params.yaml")
     return str(caught.value)
 
 
 def test_the_repos_own_params_are_valid() -> None:
-    assert read(ROOT / "params.yaml").classes == ["truck", "bus", "train"]
+    assert read(Params, ROOT / "params.yaml").classes == ["truck", "bus", "train"]
 
 
 def test_every_published_switch_has_its_published_default() -> None:
-    train = read(ROOT / "params.yaml").train
+    train = read(Params, ROOT / "params.yaml").train
     assert (train.ema_at, train.teacher_norm) == ("start", "batch")
     assert (train.quality_per, train.classes_of, train.margin_of) == ("batch", "batch", "crop")
 
@@ -61,8 +64,8 @@ def test_every_param_has_a_comment() -> None:
         ),
         ("classes: {}", "classes: {bus: {max_areaa: 1.0}}", ["unknown key clean.classes.bus.max_areaa"]),
         ("min_height: 0.", "min_height: 0.9  # 0.", ["train.paste", "min_height must not be above max_height"]),
-        ("    - 0 # std", "    - 7\n    - 7 # std", ["train.seeds", "seeds names 7 twice"]),
-        ("    - grafted", "    - baseline", ["train.recipes", "recipes names baseline twice"]),
+        ("    - 0 # std", "    - 7\n    - 7 # std", ["seeds", "seeds names 7 twice"]),
+        ("    - grafted", "    - baseline", ["recipes", "recipes names baseline twice"]),
         ("height: 64 # pixels; null", "height: null # pixels; null", ["scenes", "height and width are both given"]),
         (
             "height: 64 # pixels; null = pictures of a folder as they are, for train.source_size and target_size to "
@@ -70,7 +73,7 @@ def test_every_param_has_a_comment() -> None:
             "height: null\n  width: null",
             ["scenes", "a scene of the small world has no size of its own"],
         ),
-        ("recipes:", "recipes: 7\n  was:", ["train.recipes", "list"]),
+        ("recipes:", "recipes: 7\n  was:", ["recipes", "list"]),
     ],
 )
 def test_a_bad_value_is_one_sentence_with_the_key(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
@@ -82,15 +85,15 @@ def test_a_bad_value_is_one_sentence_with_the_key(tmp_path: Path, old: str, new:
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     """YAML 1.2: 1e-2 is a number. PyYAML would hand the stage the string '1e-2'."""
     (tmp_path / "params.yaml").write_text(GOOD.replace("max_area: null", "max_area: 4e-1"))
-    assert read(tmp_path / "params.yaml").clean.max_area == 0.4
+    assert read(Params, tmp_path / "params.yaml").clean.max_area == 0.4
 
 
 def test_a_missing_file_and_broken_yaml_are_sentences(tmp_path: Path) -> None:
     with pytest.raises(GraftError, match="no such file"):
-        read(tmp_path / "params.yaml")
+        read(Params, tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("classes: [truck\n")
     with pytest.raises(GraftError, match="no valid YAML"):
-        read(tmp_path / "params.yaml")
+        read(Params, tmp_path / "params.yaml")
 
 
 def test_a_command_turns_a_graft_error_into_status_two_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +115,7 @@ def test_an_id_that_no_picture_can_hold_is_a_sentence(tmp_path: Path) -> None:
 def test_params_that_are_no_utf8_are_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes(GOOD.encode() + b"# caf\xe9\n")
     with pytest.raises(GraftError, match="is not UTF-8 text; save it as such"):
-        read(tmp_path / "params.yaml")
+        read(Params, tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.miniature.objects import SUBTYPES
 from stages.miniature.picturebook import PLACES
+from stages.parts.world.objects import SUBTYPES
 
 ROOT = Path(__file__).parents[1]
 README, PARAMS = (ROOT / "README.md").read_text(), (ROOT / "params.yaml").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.whole import replacing, write_whole
+from stages.parts.store.atomic import replacing, write_whole
 
 
 def test_text_and_bytes_are_written_as_they_are_in_a_new_folder(tmp_path: Path) -> None:

@@ -21,12 +21,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.clean.params import Params
 from stages.clean.rules import PRESETS, RULES, Verdicts, active, judge, thresholds
 from stages.clean.table import read as read_table
-from stages.params import GraftError, Params, command, read
-from stages.samples import Shards, png_array, png_bytes
-from stages.sizes import check_size
-from stages.whole import write_csv, write_whole
+from stages.parts.command import command
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.parts.store.atomic import write_csv, write_whole
+from stages.parts.store.samples import Shards, png_array, png_bytes
+from stages.parts.store.sizes import check_size
 
 EXPLAIN, OUT = "explain", "data/explained"
 # What refine gives as a reason, and what to do about it.
@@ -36,7 +39,7 @@ MASKLESS = {"empty_seed": "loosen refine.threshold", "empty_mask": "set another 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
-    params = read()
+    params = read(Params)
     first, *others = arguments.classes
     if first != EXPLAIN and arguments.out is not None:
         raise GraftError("--out says where explain draws; put explain before the classes, or leave --out away")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.clean.table import HASH, Table
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 
 Rows = NDArray[np.bool_]
 Side = Literal["above", "below"]

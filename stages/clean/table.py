@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 
 # What needs a model or an attribution map: a method, or an imported cutout, may come without it.
 OPTIONAL = {

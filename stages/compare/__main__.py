@@ -33,24 +33,35 @@ import numpy as np
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
-from stages import params, samples
 from stages.compare.cells import COMPARED, Cell, ablation, methods
-from stages.labels import LABELS, GraftError
-from stages.tensors import find_encoder
+from stages.evaluate import params as evaluating
+from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+from stages.parts.pretrained.tensors import find_encoder
+from stages.parts.sections import read
+from stages.parts.store import samples
+from stages.parts.store.atomic import write_whole
+from stages.parts.store.fingerprint import fingerprint
+from stages.train import params as training
 from stages.train.preset import overlay
-from stages.whole import write_whole
 
 MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
 LINKED = ("data/scenes", "models/miniature")
+
+
+class Params(training.Params, evaluating.Params):
+    """What the stages of a cell read."""
+
 
 Result = dict[str, Any]  # the three means, and "IoU" of each class
 Told = dict[str, dict[str, Result]]  # by the name of the cell and the seed
 
 
-@params.command
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
-    params.read()
+    read(Params)
     if args.what == "methods":
         name, cells = "methods", methods()
     else:
@@ -115,7 +126,7 @@ def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
         most=cell.most,
         encoder=samples.file_hash(find_encoder(encoder, revision)) if encoder else None,
         inputs=[samples.file_hash(path) for path in (*_scenes(settings), Path("data/cutouts", cell.recipe))],
-        code=samples.code_version("stages.train", "stages.evaluate", "stages.segmenter"),
+        code=fingerprint("stages.train.__main__", "stages.evaluate.__main__"),
     )
     marker = folder / "key"
     if not marker.is_file() or marker.read_text() != key:

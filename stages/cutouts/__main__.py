@@ -15,23 +15,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import stages.cutouts
 from stages.cutouts.crop import framed
+from stages.cutouts.params import Params
 from stages.cutouts.recipes import RECIPES, labels, recut
-from stages.keeplist import kept_uids
-from stages.labels import LABELS
-from stages.params import GraftError, command, read
-from stages.samples import Sample, Shards, build, code_version, key, png_array, png_bytes
-from stages.sizes import check_size
+from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.keeplist import kept_uids
+from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes
+from stages.parts.store.sizes import check_size
 
-PACKAGES = ("numpy", "pillow")
+# What makes a cutout's bytes.
+CODE = ("stages.cutouts.crop", "stages.cutouts.recipes", "stages.parts.store.pictures")
 EDGE = ("doubt", "alpha")
 
 
@@ -39,8 +42,8 @@ EDGE = ("doubt", "alpha")
 def main(argv: Sequence[str] | None = None) -> None:
     recipe = parser().parse_args(argv).recipe
     if recipe not in RECIPES:
-        raise GraftError(f"params.yaml train.recipes: there is no recipe {recipe!r}; it is one of {', '.join(RECIPES)}")
-    params = read()
+        raise GraftError(f"params.yaml recipes: there is no recipe {recipe!r}; it is one of {', '.join(RECIPES)}")
+    params = read(Params)
     classes, seed = (params.classes if recipe != "baseline" else []), params.cutouts.seed
     refined = {name: Shards(Path("data/refined") / name) for name in classes}
     kept = {uid: name for name in classes for uid in kept_uids(Path("data/cleaned") / f"{name}.csv")}
@@ -80,10 +83,7 @@ def keys(
     if gone := sorted(label.keys() - content.keys()):
         name = kept[gone[0]]
         raise GraftError(f"data/cleaned/{name}.csv keeps {gone[0]}, which data/refined/{name} lacks; run `dvc repro`")
-    made_by: dict[str, Any] = {
-        "code": code_version(stages.cutouts),
-        "versions": [version(name) for name in PACKAGES],
-    }
+    made_by: dict[str, Any] = {"code": fingerprint(*CODE)}
     if recipe == "blobs":
         made_by["blobs"] = seed
     return {uid: key(sample=content[uid], label=label[uid], **made_by) for uid in label}

@@ -28,24 +28,28 @@ from mmengine.device import get_device
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages import params, samples, segmenter
-from stages.evaluate.boundary import boundary_areas, boundary_scores
-from stages.evaluate.confusion import Matrix, confusion, scores
-from stages.evaluate.predict import View, predict
-from stages.labels import GraftError
-from stages.segmenter.hrda import HRDA
-from stages.segmenter.networks import STRIDE
-from stages.train_params import Evaluate
-from stages.whole import write_whole
+from stages.evaluate.params import Evaluate, Params
+from stages.parts import segmenter
+from stages.parts.command import command
+from stages.parts.errors import GraftError
+from stages.parts.measure.boundary import boundary_areas, boundary_scores
+from stages.parts.measure.confusion import Matrix, confusion, scores
+from stages.parts.sections import read
+from stages.parts.segmenter.hrda import HRDA
+from stages.parts.segmenter.networks import STRIDE
+from stages.parts.segmenter.predict import View, predict
+from stages.parts.store import samples
+from stages.parts.store.atomic import write_whole
+from stages.parts.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:  # at run time stages.segmenter imports it first, and keeps it from warning
     from mmseg.models import BaseSegmentor
 
 
-@params.command
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed = _arguments(argv)
-    config = params.read()
+    config = read(Params)
     weights = Path(f"models/segmenters/{recipe}-{seed}.safetensors")
     model, names = segmenter.load(weights)
     model.to(get_device())
@@ -106,7 +110,7 @@ def _view(evaluate: Evaluate) -> View:
 
 
 def _keys(val: samples.Shards, weights: Path, evaluate: Evaluate) -> dict[str, str]:
-    code = samples.code_version("stages.evaluate", "stages.segmenter")
+    code = fingerprint("stages.parts.segmenter.predict", "stages.parts.segmenter.files", "stages.parts.store.pictures")
     made_by = {"weights": samples.file_hash(weights), "how": evaluate.model_dump(exclude={"absent"}), "code": code}
     return {row["uid"]: samples.key(image=row["sha256"], **made_by) for row in val.rows}
 

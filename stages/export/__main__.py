@@ -21,11 +21,14 @@ from tqdm import tqdm
 
 from stages.export import coco_instances, hugging_face, mmseg_folders, ucg_folders
 from stages.export.cutout import Cutout, Format
-from stages.keeplist import kept_uids
-from stages.labels import LABELS
-from stages.params import GraftError, command, read
-from stages.samples import Shards, png_array
-from stages.sizes import check_size
+from stages.export.params import Params
+from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.parts.store.keeplist import kept_uids
+from stages.parts.store.samples import Shards, png_array
+from stages.parts.store.sizes import check_size
 
 FORMATS: dict[str, Format] = {
     "coco": coco_instances.write,
@@ -38,7 +41,7 @@ FORMATS: dict[str, Format] = {
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
-    classes, folder = read().classes, Path(arguments.folder)
+    classes, folder = read(Params).classes, Path(arguments.folder)
     unknown = sorted(set(arguments.classes or []) - set(classes))
     if unknown:
         raise GraftError(f"--class {unknown[0]}: params.yaml classes has {', '.join(classes)}")

@@ -15,7 +15,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from stages.export.cutout import Cutout
-from stages.labels import LABELS
+from stages.parts.datasets.labels import LABELS
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:

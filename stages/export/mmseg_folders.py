@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.export.cutout import Cutout
-from stages.labels import IGNORE, LABELS
+from stages.parts.datasets.labels import IGNORE, LABELS
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:

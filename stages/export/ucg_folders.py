@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from stages import ucg
 from stages.export.cutout import Cutout
+from stages.parts.datasets import ucg
 
 
 def write(cutouts: Iterable[Cutout], folder: Path) -> None:

@@ -31,8 +31,9 @@ from stages.fetch.download import Patience, download, part_of
 from stages.fetch.layout import by_class
 from stages.fetch.record import RECORD_NAME, Listed, in_folder, parse
 from stages.fetch.unpack import is_archive, unpack
-from stages.labels import LABELS
-from stages.params import GraftError, command
+from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
 
 RECORDS = {"zenodo": 17117206}
 API = "https://zenodo.org/api/records"

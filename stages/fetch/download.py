@@ -22,7 +22,7 @@ import urllib3
 from tqdm import tqdm
 
 from stages.fetch.record import Listed
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 
 BLOCK = 1 << 20
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")

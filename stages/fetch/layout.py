@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from stages.labels import LABELS, GraftError
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
 
 EXPECTED = (
     "expected a folder per class that holds rgb/ and ss/, the class in its path, such as dataset_trains/rgb/0.png"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.fetch.record import Listed
-from stages.labels import GraftError
-from stages.whole import write_csv
+from stages.parts.errors import GraftError
+from stages.parts.store.atomic import write_csv
 
 COLUMNS = ("name", "size", "sha256")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 
 RECORD_NAME = "record.json"
 MD5 = re.compile(r"md5:[0-9a-f]{32}")

@@ -21,7 +21,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 1 << 20

@@ -24,18 +24,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.engine import spread
-from stages.generate import checkpoint, optimise, preview, sources
-from stages.generate.prompts import Prompt, cut
+from stages.generate import optimise, preview, sources
+from stages.generate.check import check_method
+from stages.generate.params import Generate, Params
 from stages.generate.published import Published
-from stages.generate.sampling import Sampling, Switches
 from stages.generate.sources import Source
 from stages.generate.task import Painter, block, blocks
-from stages.params import Generate, GraftError, command, read
-from stages.samples import Sample, build, code_version, file_hash, key, npy_bytes, png_bytes
+from stages.parts.command import command
+from stages.parts.engine.spread import spread
+from stages.parts.pretrained import diffusion as checkpoint
+from stages.parts.prompts.prompt import Prompt, cut
+from stages.parts.recording.sampling import Sampling, Switches
+from stages.parts.sections import check_class, read
+from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes, png_bytes
 
 if TYPE_CHECKING:
     from stages.generate.sampler import Picture
+
+
+CODE = ("stages.generate.task", "stages.parts.store.pictures")  # what makes a sample's bytes
 
 
 @command
@@ -50,9 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _generate(name: str) -> None:
-    params = read()
-    if name not in params.classes:
-        raise GraftError(f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there")
+    params = read(Params)
+    check_class(name, params.classes)
     settings = params.generate
     if published := sources.cutouts(settings.source, name):
         take_in(published)
@@ -60,7 +67,7 @@ def _generate(name: str) -> None:
     source = sources.read(settings.source, name)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
-    checkpoint.check_method(settings, folder, source.embedding is not None)
+    check_method(settings, folder, source.embedding is not None)
 
     common = _common(settings, source, folder)
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}
@@ -111,7 +118,7 @@ def _common(settings: Generate, source: Source, folder: Path) -> dict[str, Any]:
         "weights": file_hash(folder),
         "scheduler": checkpoint.scheduler(folder),
         "versions": {library: version(library) for library in ("torch", "diffusers", "transformers")},
-        "code": code_version("stages.generate"),
+        "code": fingerprint(*CODE),
     }
 
 

@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.generate import checkpoint
+from stages.generate.check import check_method
+from stages.generate.params import Generate, Params
 from stages.generate.preview import OVAM
-from stages.generate.streams import stream
-from stages.labels import LABELS
-from stages.params import Generate, GraftError, read
-from stages.samples import Shards, png_array
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+from stages.parts.pretrained import diffusion as checkpoint
+from stages.parts.sections import read
+from stages.parts.store.samples import Shards, png_array
+from stages.parts.store.streams import sample_stream
 
 if TYPE_CHECKING:
     from stages.generate.optimisation import Learned
@@ -35,12 +38,12 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
     LABELS.id(arguments.name)
-    settings = read().generate.model_copy(update=OVAM)
+    settings = read(Params).generate.model_copy(update=OVAM)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
     if checkpoint.kind(folder) == checkpoint.JOINT:
         raise GraftError(f"params.yaml: generate.model {folder} is a {checkpoint.JOINT}; OVAM needs a UNet")
-    checkpoint.check_method(settings, folder)
+    check_method(settings, folder)
     uid, mask = _example(arguments.name, arguments.uid, arguments.mask)
     rows = {row["uid"]: row for row in Shards(Path("data/generated") / arguments.name).rows}
     if uid not in rows:
@@ -91,14 +94,14 @@ def _learn(folder: Path, settings: Generate, row: dict[str, Any], mask: NDArray[
 
     from stages.generate import sampler
     from stages.generate.optimisation import Queries, optimise
-    from stages.generate.recorder import listening
-    from stages.generate.unet import cross_attention, embed, latent_size
+    from stages.parts.recording.recorder import listening
+    from stages.parts.recording.unet import cross_attention, embed, latent_size
 
     pipe: Any = sampler.load(folder, settings.dtype)
     pipe.unet.requires_grad_(False)
     size = latent_size(pipe, settings.height, settings.width)
     queries = Queries(cross_attention(pipe.unet), size, settings.branch)
-    noise = stream(row["class"], row["seed"], "noise")
+    noise = sample_stream(row["class"], row["seed"], "noise")
     with listening(queries.taps()):
         sampler.images(pipe, [row["prompt"]], [noise], row["negative"], settings)
     text = embed(pipe, [f"a photo of a {row['class']}"])[0][0]

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.generate import checkpoint
-from stages.generate.prompts import Prompt, cut
-from stages.generate.streams import stream
-from stages.images import npy_bytes, png_bytes
-from stages.params import Generate, GraftError, read
+from stages.generate.check import check_method
+from stages.generate.params import Generate, Params
+from stages.parts.errors import GraftError
+from stages.parts.pretrained import diffusion as checkpoint
+from stages.parts.prompts.prompt import Prompt, cut
+from stages.parts.sections import read
+from stages.parts.store.pictures import npy_bytes, png_bytes
+from stages.parts.store.streams import sample_stream
 
 if TYPE_CHECKING:
     from stages.generate.sampler import Picture
@@ -34,13 +37,13 @@ OVAM = {"attribution": "ovam", "self_attention": None}  # what the preview recor
 
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
-    settings = read().generate.model_copy(update=OVAM)
+    settings = read(Params).generate.model_copy(update=OVAM)
     prompt = _prompt(arguments.prompt, arguments.word, arguments.attribution)
     folder = checkpoint.find(settings.model, settings.revision)
     checkpoint.check(folder)
     if checkpoint.kind(folder) == checkpoint.JOINT:
         raise GraftError(f"params.yaml: generate.model {folder} has no UNet; the preview records OVAM, which needs one")
-    checkpoint.check_method(settings, folder)
+    check_method(settings, folder)
     tokens, maps, picture = _draw(folder, settings, prompt, arguments.seed)
 
     out = Path(arguments.out)
@@ -83,10 +86,10 @@ def _draw(
 ) -> tuple[list[str], NDArray[np.float32], Picture]:
     """The tokens of the attribution text, their maps (n, H, W) at image size, and the picture."""
     from stages.generate import sampler
-    from stages.generate.attribution import Attribution, word_maps
-    from stages.generate.prompts import word_tokens
-    from stages.generate.recorder import listening
-    from stages.generate.unet import cross_attention, embed, latent_size
+    from stages.parts.prompts.prompt import word_tokens
+    from stages.parts.recording.ovam import Attribution, word_maps
+    from stages.parts.recording.recorder import listening
+    from stages.parts.recording.unet import cross_attention, embed, latent_size
 
     pipe: Any = sampler.load(folder, settings.dtype)
     if lost := cut(pipe.tokenizer, prompt.prompt):
@@ -96,7 +99,7 @@ def _draw(
     size = latent_size(pipe, settings.height, settings.width)
     attribution = Attribution(mask, size, settings.branch)
     with listening(attribution.taps(cross_attention(pipe.unet), embedding)):
-        image = sampler.images(pipe, [prompt.prompt], [stream("preview", seed, "noise")], "", settings)[0]
+        image = sampler.images(pipe, [prompt.prompt], [sample_stream("preview", seed, "noise")], "", settings)[0]
     maps = attribution.maps()
     heat = sampler.resized(word_maps(maps, [words]), settings.height, settings.width)[0]
     large = sampler.resized(maps[0], settings.height, settings.width)

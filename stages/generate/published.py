@@ -1,4 +1,4 @@
-"""Cutouts that somebody else made, taken in instead of drawn: UCG's folders (stages/ucg.py), images with their masks.
+"""Cutouts that somebody else made, taken in instead of drawn: UCG's folders (parts/datasets/ucg.py), images and masks.
 
 The file <class>.yaml in `generate.source` then holds
     cutouts: FOLDER    with rgb/ and ss/; counts from the root of the repo
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from stages import ucg
-from stages.generate.entries import known, text
-from stages.params import GraftError
-from stages.samples import Sample, code_version, file_hash, key, png_bytes
+from stages.parts.datasets import ucg
+from stages.parts.errors import GraftError
+from stages.parts.prompts.entries import known, text
+from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.samples import Sample, file_hash, key, png_bytes
 
 KEYS = ("cutouts", "list", "prompts")
 CONSTANT = "constant_image"  # sampler.picture's word for it
@@ -37,7 +38,7 @@ class Published:
 
     def keys(self) -> dict[str, str]:
         """Over names and bytes of both files: only what changed there is taken in again."""
-        code = code_version("stages.ucg", "stages.generate.published")
+        code = fingerprint("stages.generate.published", "stages.parts.store.pictures")
         return {
             uid: key(
                 files=[file_hash(self.folder / part / f"{name}.png") for part in (ucg.RGB, ucg.SS)],
@@ -67,7 +68,7 @@ class Published:
 
 
 def parse(content: Mapping[Any, Any], path: Path, name: str) -> Published:
-    """The cutouts that a pointer names. GraftError for an unknown key, and what stages/ucg.py refuses."""
+    """The cutouts that a pointer names. GraftError for an unknown key, and what datasets/ucg.py refuses."""
     known(dict(content), KEYS, str(path))
     folder = Path(text(content["cutouts"], "cutouts", str(path)))
     if not folder.is_dir():

@@ -19,13 +19,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers.utils import logging as transformers_logging
 
-from stages.generate import checkpoint
-from stages.generate.methods import recording
-from stages.generate.prompts import Prompt
-from stages.generate.recorder import listening
-from stages.generate.sampling import Sampling, Switches
-from stages.params import Generate, GraftError
-from stages.tensors import BACK
+from stages.generate.params import Generate
+from stages.parts.errors import GraftError
+from stages.parts.pretrained import diffusion as checkpoint
+from stages.parts.pretrained.tensors import BACK
+from stages.parts.prompts.prompt import Prompt
+from stages.parts.recording.methods import recording
+from stages.parts.recording.recorder import listening
+from stages.parts.recording.sampling import Sampling, Switches
 
 Pipeline = Any  # a diffusers pipeline: it gets its parts at run time, unseen by type checkers
 AS_IT_IS = Switches()

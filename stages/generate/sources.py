@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stages.generate import captions, grammar, prompts, published
-from stages.generate.entries import table, text
-from stages.generate.prompts import Prompt
+from stages.generate import published
 from stages.generate.published import Published
-from stages.params import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.prompts import captions, grammar
+from stages.parts.prompts import prompt as prompts
+from stages.parts.prompts.entries import table, text
+from stages.parts.prompts.prompt import Prompt
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.generate.prompts import Prompt
-from stages.generate.sampling import Sampling, Switches
 from stages.generate.sources import Source
-from stages.generate.streams import stream
+from stages.parts.prompts.prompt import Prompt
+from stages.parts.recording.sampling import Sampling, Switches
+from stages.parts.store.streams import sample_stream
 
 if TYPE_CHECKING:
     from stages.generate.sampler import Picture
@@ -37,7 +37,9 @@ def block(seed: int, batch: int) -> range:
 def blocks(source: Source, seeds: Collection[int], batch: int) -> list[list[Task]]:
     """The tasks of every block that holds one of `seeds`, ascending; whole blocks."""
     needed = sorted({block(seed, batch) for seed in seeds}, key=lambda one: one.start)
-    return [[Task(seed, source.draw(seed), stream(source.name, seed, "noise")) for seed in one] for one in needed]
+    return [
+        [Task(seed, source.draw(seed), sample_stream(source.name, seed, "noise")) for seed in one] for one in needed
+    ]
 
 
 @dataclass(frozen=True)

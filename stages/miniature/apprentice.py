@@ -18,17 +18,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from stages.keys import code_version, file_hash, key
-from stages.params import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.keys import file_hash, key
 
-WORK = Path("stages/miniature/data/work")
+WORK = Path("lines/miniature/data/work")
 Loss = Callable[[int, np.random.Generator, torch.Generator], Tensor]
 EVERY = 200  # steps between checkpoints
 
 
 def work_folder(name: str, *inputs: Path) -> Path:
     """Where a training keeps its checkpoint: one folder per code and inputs, so that none resumes another."""
-    version = key(code=code_version("stages.miniature"), inputs=[file_hash(path) for path in inputs])
+    version = key(code=fingerprint(f"stages.miniature.{name}"), inputs=[file_hash(path) for path in inputs])
     for other in set((WORK / name).glob("*")) - {WORK / name / version}:
         shutil.rmtree(other) if other.is_dir() else other.unlink()
     return WORK / name / version

@@ -1,7 +1,7 @@
 """Print the picture book: 16 000 captioned pictures to learn from, 1 000 to be examined on.
 
 in    nothing but the seed
-out   stages/miniature/data/book/{train,heldout}/{images.npy, masks.npy, pages.json}
+out   lines/miniature/data/book/{train,heldout}/{images.npy, masks.npy, pages.json}
 command   python -m stages.miniature.book        cost   40 s on one core, 280 MB
 expected  about as many pages of each of the 26 subtypes, a twentieth of them grey
 source    ours: the procedural pages of stages/miniature/picturebook.py
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stages.miniature.picturebook import SIDE, page
-from stages.params import GraftError, command
+from stages.parts.command import command
+from stages.parts.errors import GraftError
 
-FOLDER = Path("stages/miniature/data/book")
+FOLDER = Path("lines/miniature/data/book")
 EDITIONS = {"train": (16_000, 1), "heldout": (1_000, 2)}  # pages, seed: no page of one is a page of the other
 
 

@@ -1,7 +1,7 @@
 """Learn to tell what a picture shows: CLIP's image encoder beside the text encoder that the diffusion model uses.
 
-in    stages/miniature/data/book/train, stages/miniature/data/models/words
-out   stages/miniature/data/models/clip (CLIPModel, tokenizer, image processor; safetensors)
+in    lines/miniature/data/book/train, lines/miniature/data/models/words
+out   lines/miniature/data/models/clip (CLIPModel, tokenizer, image processor; safetensors)
 command   python -m stages.miniature.clip        cost   50 min on one core
 expected  class right in 94 to 97 % of fresh drawings, 95 to 100 % of held-out pages (metrics/miniature.json)
 source    Radford et al. 2021, arXiv 2103.00020, section 2.3; one tower locked as in Zhai et al. 2022, arXiv 2111.07991;
@@ -25,9 +25,9 @@ from stages.miniature.apprentice import train, work_folder
 from stages.miniature.book import FOLDER, Book
 from stages.miniature.picturebook import SIDE
 from stages.miniature.words import OUT as WORDS
-from stages.params import command
+from stages.parts.command import command
 
-OUT = Path("stages/miniature/data/models/clip")
+OUT = Path("lines/miniature/data/models/clip")
 STEPS, BATCH, LR = 8000, 64, 1e-3
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 GREY = 128  # the ground a cutout lies on when it is judged

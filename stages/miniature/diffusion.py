@@ -1,7 +1,7 @@
 """Learn to draw: a small text-to-image latent diffusion model in diffusers' own layout.
 
-in    stages/miniature/data/book/train, stages/miniature/data/models/{vae, painter, words}
-out   stages/miniature/data/models/diffusion (loadable by StableDiffusionPipeline.from_pretrained)
+in    lines/miniature/data/book/train, lines/miniature/data/models/{vae, painter, words}
+out   lines/miniature/data/models/diffusion (loadable by StableDiffusionPipeline.from_pretrained)
 command   python -m stages.miniature.diffusion        cost   45 min on one core
 expected  the scorer finds the asked class in over 90 % of the drawings (metrics/miniature.json)
 source    Rombach et al. 2022, arXiv 2112.10752; Ho and Salimans 2022, arXiv 2207.12598 (text dropped at 10 %)
@@ -24,9 +24,9 @@ from stages.miniature.painter import OUT as PAINTER
 from stages.miniature.vae import OUT as VAE
 from stages.miniature.words import LENGTH, denoising, encode_book, schedule
 from stages.miniature.words import OUT as WORDS
-from stages.params import command
+from stages.parts.command import command
 
-OUT = Path("stages/miniature/data/models/diffusion")
+OUT = Path("lines/miniature/data/models/diffusion")
 STEPS, LR = 4000, 1e-3
 
 

@@ -1,7 +1,7 @@
 """Learn to name what a picture shows: the encoder that the small segmenter starts from, as others start from ImageNet.
 
-in    stages/miniature/data/book/train
-out   stages/miniature/data/models/encoder/model.safetensors (the encoder of the segmenter `unet`)
+in    lines/miniature/data/book/train
+out   lines/miniature/data/models/encoder/model.safetensors (the encoder of the segmenter `unet`)
 command   python -m stages.miniature.encoder        cost   12 min on one core
 expected  subtype (of 26) of a held-out page right in over 75 % (metrics/miniature.json)
 source    pretraining by classification, as for SegFormer (Xie et al. 2021, arXiv 2105.15203, section 4.1); it is told
@@ -21,15 +21,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages import segmenter
-from stages.labels import CITYSCAPES
 from stages.miniature.apprentice import Loss, train, work_folder
 from stages.miniature.book import FOLDER, Book
-from stages.miniature.objects import SUBTYPES
 from stages.miniature.picturebook import PLACES
-from stages.params import command
+from stages.parts import segmenter
+from stages.parts.command import command
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.world.objects import SUBTYPES
 
-OUT = Path("stages/miniature/data/models/encoder")
+OUT = Path("lines/miniature/data/models/encoder")
 STEPS, BATCH, LR = 6000, 64, 3e-3
 NAMES = [subtype for subtypes in SUBTYPES.values() for subtype in subtypes]
 PLACE = 0.5  # weight of the place's name in the loss

@@ -1,7 +1,7 @@
 """Learn to paint crisply: the decoder of the VAE goes on, against a discriminator; the encoder stays as it is.
 
-in    stages/miniature/data/book/train, stages/miniature/data/models/vae
-out   stages/miniature/data/models/painter (AutoencoderKL with the same latents)
+in    lines/miniature/data/book/train, lines/miniature/data/models/vae
+out   lines/miniature/data/models/painter (AutoencoderKL with the same latents)
 command   python -m stages.miniature.painter        cost   25 min on one core
 expected  edges as steep as the book's: mean gradient on objects within 10 % (metrics/miniature.json)
 source    Rombach et al. 2022, arXiv 2112.10752, section 3.1 and its equation 25: patch discriminator, adaptive weight;
@@ -28,9 +28,9 @@ from stages.miniature.apprentice import Loss, train, work_folder
 from stages.miniature.book import FOLDER, Book
 from stages.miniature.vae import OUT as VAE
 from stages.miniature.vae import to_pixels
-from stages.params import command
+from stages.parts.command import command
 
-OUT = Path("stages/miniature/data/models/painter")
+OUT = Path("lines/miniature/data/models/painter")
 STEPS, BATCH, LR = 4500, 16, 1e-3
 ADVERSARY = 0.5  # of the discriminator's gradient at the last layer, relative to the distances' gradient
 START = 200  # steps that the discriminator learns alone

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.miniature.canvas import Canvas, photograph
-from stages.miniature.objects import SUBTYPES, draw
-from stages.miniature.pen import PICTURE, Colour, Rng, hsv, scaled
+from stages.parts.world.canvas import Canvas, photograph
+from stages.parts.world.objects import SUBTYPES, draw
+from stages.parts.world.pen import PICTURE, Colour, Rng, hsv, scaled
 
 SIDE = 64
 BACKGROUND, OBJECT = 0, 1

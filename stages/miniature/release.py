@@ -1,6 +1,6 @@
 """Examine the small models and put them where the main line finds them.
 
-in    stages/miniature/data/{book/heldout, models/{diffusion, clip, sam, encoder}}
+in    lines/miniature/data/{book/heldout, models/{diffusion, clip, sam, encoder}}
 out   metrics/miniature.json; models/miniature/{diffusion, clip, sam, encoder}, kept in git (no declared out: see
       dvc.yaml)
 command   python -m stages.miniature.release        cost   4 min on one core
@@ -25,22 +25,25 @@ from PIL import Image
 from safetensors import safe_open
 from tqdm import tqdm
 
+from stages.generate import params as generating
 from stages.generate import sampler
-from stages.generate.attribution import record, word_maps
-from stages.generate.unet import cross_attention, embed
 from stages.miniature.book import Book
-from stages.miniature.objects import SUBTYPES
 from stages.miniature.picturebook import PLACES
 from stages.miniature.sam import point_prompts
 from stages.miniature.vae import to_pixels
-from stages.params import Params, command, read
-from stages.refine.clip import Clip
-from stages.refine.points import cross
-from stages.refine.prompts import on_object
-from stages.refine.sam import Sam
-from stages.refine.seed import dense_crf, hard_seed
+from stages.parts.command import command
+from stages.parts.masks.points import cross
+from stages.parts.masks.sam_prompts import on_object
+from stages.parts.masks.seed import dense_crf, hard_seed
+from stages.parts.pretrained.clip import Clip
+from stages.parts.pretrained.sam import Sam
+from stages.parts.recording.ovam import record, word_maps
+from stages.parts.recording.unet import cross_attention, embed
+from stages.parts.sections import read
+from stages.parts.world.objects import SUBTYPES
+from stages.refine import params as refining
 
-MADE, SHIPPED = Path("stages/miniature/data/models"), Path("models/miniature")
+MADE, SHIPPED = Path("lines/miniature/data/models"), Path("models/miniature")
 KINDS = tuple(SUBTYPES)
 PER_CLASS = 32  # drawings per class that the scorer judges
 PAGES = 300  # held-out pages for SAM and the scorer
@@ -48,10 +51,14 @@ CLASS_TOKEN = 5  # of "a photo of a bus", the start of the text being token 0
 STRENGTH = 0.6  # share of the noise that a page is drowned in before it is drawn again
 
 
+class Params(generating.Params, refining.Params):
+    """What the models are measured with."""
+
+
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    params, book = read(), Book("heldout")
+    params, book = read(Params), Book("heldout")
     pipe = sampler.load(MADE / "diffusion", "float32")
     clip = Clip(MADE / "clip", [f"a photo of a {kind}" for kind in KINDS])
     figures = {

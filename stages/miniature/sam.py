@@ -1,7 +1,7 @@
 """Learn to cut out what is pointed at: a small SAM in transformers' layout.
 
-in    stages/miniature/data/book/train
-out   stages/miniature/data/models/sam (SamModel, SamProcessor; safetensors)
+in    lines/miniature/data/book/train
+out   lines/miniature/data/models/sam (SamModel, SamProcessor; safetensors)
 command   python -m stages.miniature.sam        cost   1 hour on one core, 4 min on a GPU if there is one
 expected  mean IoU of the mask that it trusts most, on held-out pages, about 0.90 (metrics/miniature.json)
 source    Kirillov et al. 2023, arXiv 2304.02643, sections 3 and A: focal + dice on the best of three masks, MSE on
@@ -32,9 +32,9 @@ from stages.miniature.apprentice import train, work_folder
 from stages.miniature.book import FOLDER, Book
 from stages.miniature.picturebook import SIDE
 from stages.miniature.vae import to_pixels
-from stages.params import command
+from stages.parts.command import command
 
-OUT = Path("stages/miniature/data/models/sam")
+OUT = Path("lines/miniature/data/models/sam")
 STEPS, BATCH, LR = 3000, 32, 8e-4
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 

@@ -1,7 +1,7 @@
 """Learn to fold a 64 x 64 picture into a 16 x 16 x 8 latent: a small AutoencoderKL in diffusers' layout.
 
-in    stages/miniature/data/book/train
-out   stages/miniature/data/models/vae
+in    lines/miniature/data/book/train
+out   lines/miniature/data/models/vae
 command   python -m stages.miniature.vae        cost   16 min on one core
 expected  held-out PSNR 28.8 dB, and 29.6 with the painter's decoder after it (metrics/miniature.json)
 source    Rombach et al. 2022, arXiv 2112.10752, section 3.1 (KL-regularised, no discriminator: L1 and L2 only)
@@ -21,9 +21,9 @@ from torch.nn import functional as F
 
 from stages.miniature.apprentice import train, work_folder
 from stages.miniature.book import FOLDER, Book
-from stages.params import command
+from stages.parts.command import command
 
-OUT = Path("stages/miniature/data/models/vae")
+OUT = Path("lines/miniature/data/models/vae")
 STEPS, BATCH, LR = 2400, 16, 2e-3
 KL = 1e-7
 

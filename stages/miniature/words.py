@@ -1,7 +1,7 @@
 """Learn what words mean by drawing: a tokenizer, and a text encoder trained together with the first of the UNet.
 
-in    stages/miniature/data/book/train, stages/miniature/data/models/vae
-out   stages/miniature/data/models/words: tokenizer, text_encoder (then frozen), unet (`diffusion` goes on with it)
+in    lines/miniature/data/book/train, lines/miniature/data/models/vae
+out   lines/miniature/data/models/words: tokenizer, text_encoder (then frozen), unet (`diffusion` goes on with it)
 command   python -m stages.miniature.words        cost   15 min on one core
 expected  `diffusion` goes on from here to drawings that the scorer knows, and to maps that lie on the object
 source    Rombach et al. 2022, arXiv 2112.10752, section 3.3: the text encoder is optimised jointly with the UNet
@@ -33,9 +33,9 @@ from stages.miniature.apprentice import Loss, train, work_folder
 from stages.miniature.book import FOLDER, Book
 from stages.miniature.vae import OUT as VAE
 from stages.miniature.vae import to_pixels
-from stages.params import command
+from stages.parts.command import command
 
-OUT = Path("stages/miniature/data/models/words")
+OUT = Path("lines/miniature/data/models/words")
 STEPS, BATCH, LR = 1200, 32, 1e-3
 DROP = 0.10  # share of texts replaced by "", for classifier-free guidance
 LENGTH = 20  # tokens of a text, start and end included: the longest caption has 16

@@ -16,56 +16,45 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from stages.params import GraftError, Params, Refine, command, read
-from stages.refine.clip import Clip, texts
+from stages.parts.command import command
+from stages.parts.pretrained.clip import Clip, texts
+from stages.parts.pretrained.weights import locate
+from stages.parts.sections import check_class, read
+from stages.parts.store.atomic import write_csv
+from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.samples import Sample, Shards, build, file_hash, key, npy_array, png_array, png_bytes
+from stages.parts.store.sizes import check_size
 from stages.refine.open import SAM_PARAMS, open_method
+from stages.refine.params import Params, Refine
 from stages.refine.refiner import Raw, Refined, Refiner
 from stages.refine.table import COLUMNS, cells
-from stages.refine.weights import locate, used
-from stages.samples import (
-    Sample,
-    Shards,
-    build,
-    code_version,
-    file_hash,
-    key,
-    npy_array,
-    png_array,
-    png_bytes,
-)
-from stages.sizes import check_size
-from stages.whole import write_csv
 
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty
 
-PACKAGES = (
-    "numpy", "opencv-python-headless", "pillow", "pydensecrf2", "segment-anything", "torch", "torchvision",
-    "transformers",
-)  # fmt: skip
 CUT = ("image.png", "mask.png", "doubt.png", "alpha.png")  # what a cutout is made of
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
-    name, params = arguments.name, checked(read(), arguments.name)
+    name, params = arguments.name, checked(read(Params), arguments.name)
     generated = Shards(Path("data/generated") / name)
-    models = {param: locate(source, f"refine.{param}") for param, source in used(params).items()}
-    packages, modules = list(PACKAGES), ["stages.refine"]
-    if "segmenter" in models:
-        packages.append("onedl-mmsegmentation")
-        modules.append("stages.segmenter")
+    models = {param: locate(source, f"refine.{param}") for param, source in params.models().items()}
+    modules = [
+        "stages.refine.refiner",
+        "stages.refine.open",
+        *(["stages.refine.entropy"] if "segmenter" in models else []),
+    ]
     made_by = key(
         params=settings(params), models={param: file_hash(path) for param, path in models.items()},
-        texts=texts(name), code=code_version(*modules), versions=[version(package) for package in packages],
+        texts=texts(name), code=fingerprint(*modules),
     )  # fmt: skip
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 
@@ -163,8 +152,7 @@ def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def checked(params: Params, name: str) -> Refine:
     """The stage's section, once the class is known to be one of the user's."""
-    if name not in params.classes:
-        raise GraftError(f"params.yaml classes: {name!r} is not among {', '.join(params.classes)}; add it there")
+    check_class(name, params.classes)
     return params.refine
 
 

@@ -13,7 +13,7 @@ import torch
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
-from stages import segmenter
+from stages.parts import segmenter
 
 
 def normalised(probabilities: torch.Tensor) -> torch.Tensor:
@@ -22,7 +22,7 @@ def normalised(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 class Certainty:
-    """A segmenter of stages/segmenter, loaded once."""
+    """A segmenter of stages/parts/segmenter, loaded once."""
 
     def __init__(self, weights: Path, device: str = "cpu") -> None:
         network, _ = segmenter.load(weights)

@@ -9,13 +9,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.labels import IGNORE, GraftError
-from stages.refine.candidates import Candidates, Image, Promptable
-from stages.refine.contour import Mask
-from stages.refine.primaps import Features, principal_mask
-from stages.refine.prompts import prompt
-from stages.refine.seed import dense_crf, normalise, sigmoid
-from stages.refine.self_attention import labels, spread
+from stages.parts.datasets.labels import IGNORE
+from stages.parts.errors import GraftError
+from stages.parts.masks.contour import Mask
+from stages.parts.masks.propagation import labels, spread
+from stages.parts.masks.sam_prompts import prompt
+from stages.parts.masks.seed import dense_crf, normalise, sigmoid
+from stages.parts.pretrained.features import Features, principal_mask
+from stages.parts.pretrained.promptable import Candidates, Image, Promptable
 from stages.refine.views import views, vote
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.refine.candidates import Promptable
+from stages.parts.pretrained.features import Features
+from stages.parts.pretrained.promptable import Promptable
+from stages.parts.pretrained.sam import Sam
+from stages.parts.pretrained.sam_pth import SamCheckpoint
 from stages.refine.methods import Attention, Method, OwnAttention, Principal, Prompted
-from stages.refine.primaps import Features
-from stages.refine.sam import Sam
-from stages.refine.sam_pth import SamCheckpoint
 
 # What of the section only the method `sam` reads.
 SAM_PARAMS = ("model", "prompt", "negatives", "choose", "views", "snap", "batch")

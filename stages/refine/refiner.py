@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.refine import scores
-from stages.refine.clip import Clip, isolate
-from stages.refine.contour import Mask
-from stages.refine.doubt import alpha, doubted
+from stages.parts.masks import scores
+from stages.parts.masks.contour import Mask
+from stages.parts.masks.doubt import alpha, doubted
+from stages.parts.masks.phash import phash
+from stages.parts.masks.scores import Score
+from stages.parts.masks.seed import dense_crf, hard_seed, normalise
+from stages.parts.pretrained.clip import Clip, isolate
 from stages.refine.methods import Drawn, Found, Method, undoubted
-from stages.refine.phash import phash
-from stages.refine.scores import Score
-from stages.refine.seed import dense_crf, hard_seed, normalise
 
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.refine.candidates import Candidates, Image
-from stages.refine.prompts import Prompt
+from stages.parts.masks.sam_prompts import Prompt
+from stages.parts.pretrained.promptable import Candidates, Image
 
 # Right and down, in quarters of a patch, far from one another in this order. Every second view is mirrored; the second
 # time through, the others are.

@@ -1,6 +1,6 @@
 """report: what the new classes gained, as a table, as plots and as one page to look at.
 
-in       params `classes`, `train.recipes`, `train.seeds`, `evaluate.absent`, data/scenes; of every CLASS
+in       params `classes`, `recipes`, `seeds`, `evaluate.absent`, data/scenes; of every CLASS
          data/generated/CLASS (prompts), data/refined/CLASS, data/cleaned/CLASS.csv, metrics/clean/CLASS.json; of every
          recipe and seed data/evaluated/RECIPE-SEED, metrics/evaluate/RECIPE-SEED.json, metrics/train/RECIPE-SEED.csv
 out      metrics/summary.json, metrics/{iou,confusion,curves}.csv for `dvc plots show`, metrics/overview.png,
@@ -23,15 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from stages.keeplist import verdicts
-from stages.labels import LABELS
-from stages.params import GraftError, Params, command, read
-from stages.report import charts, sheets, tables
-from stages.report.colours import legend, palette
-from stages.report.page import page
+from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
+from stages.parts.drawing import charts, sheets, tables
+from stages.parts.drawing.colours import legend, palette
+from stages.parts.drawing.page import page
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.parts.store.atomic import write_csv, write_whole
+from stages.parts.store.keeplist import verdicts
+from stages.parts.store.samples import Shards, png_array, png_bytes
+from stages.report.params import Params
 from stages.report.paste import pasted
-from stages.samples import Shards, png_array, png_bytes
-from stages.whole import write_csv, write_whole
 
 METRICS, REPORT = Path("metrics"), Path("data/report")
 PLANES = ("image", "attribution", "seed", "mask")  # what refine leaves of a sample
@@ -42,13 +45,13 @@ SHOWN = 8  # kept and rejected samples on a class's sheet, validation images on 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     only_table = parser().parse_args(argv).table
-    params = read()
+    params = read(Params)
     if only_table:
         show(load(METRICS / "summary.json", "python -m stages.report"), params.classes)
         return
-    recipes: list[str] = [*params.train.recipes]
-    runs = {recipe: [read_run(recipe, seed, params) for seed in params.train.seeds] for recipe in recipes}
-    curves = [row for recipe in recipes for seed in params.train.seeds for row in read_curve(recipe, seed)]
+    recipes: list[str] = [*params.recipes]
+    runs = {recipe: [read_run(recipe, seed, params) for seed in params.seeds] for recipe in recipes}
+    curves = [row for recipe in recipes for seed in params.seeds for row in read_curve(recipe, seed)]
     counts = {
         name: load(METRICS / "clean" / f"{name}.json", f"python -m stages.clean {name}") for name in params.classes
     }
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     absent = [name for name in LABELS.names if name not in tables.present(result, params.classes)]
     lines = tables.comparison(result, params.classes)
     zeros = params.evaluate.absent == "mmseg"
-    html = page(lines, params.train.seeds, absent, counts, means=len(tables.MEANS), zeros=zeros)
+    html = page(lines, params.seeds, absent, counts, means=len(tables.MEANS), zeros=zeros)
     write_whole(REPORT / "index.html", html.encode())
     show(result, params.classes)
 
@@ -173,8 +176,8 @@ def street_sheet(classes: Sequence[str]) -> sheets.Picture:
 
 def segmentation_sheet(params: Params, shown: int) -> sheets.Picture:
     """The validation images richest in each novel class, in turn: image, truth, every recipe's prediction."""
-    val, seed = Shards("data/scenes/val"), params.train.seeds[0]
-    predicted = {recipe: Shards(f"data/evaluated/{recipe}-{seed}") for recipe in params.train.recipes}
+    val, seed = Shards("data/scenes/val"), params.seeds[0]
+    predicted = {recipe: Shards(f"data/evaluated/{recipe}-{seed}") for recipe in params.recipes}
     colours, lines, used = palette(params.classes), [], set()
     for uid in sheets.in_turns(richest(val.rows, params.classes), shown):
         files = val.read(uid)

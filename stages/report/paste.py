@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from stages.report.sheets import Picture, Plane
+from stages.parts.drawing.sheets import Picture, Plane
 
 HEIGHT, FOOT = 0.5, 0.88  # of the object, and of its lower edge, as shares of the scene's height
 WIDEST = 0.8  # share of the scene's width that it may fill

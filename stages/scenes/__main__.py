@@ -1,7 +1,7 @@
 """Bring the datasets into shards: a labelled source that lacks the novel classes, a target that has them.
 
 in        params.yaml: scenes. Each split is a number of scenes of the small world, or a folder of yours:
-          {images: FOLDER, labels: FOLDER, ids: one of the maps of stages/idmaps.py, or a table {7: road, 0: ignore}}
+          {images: FOLDER, labels: FOLDER, ids: a map of parts/datasets/idmaps.py, or a table {7: road, 0: ignore}}
 out       data/scenes/{source,target,val}/: shards of image.png (RGB) and, but for target, label.png (uint8 train
           ids, 255 = ignore); each row of a labelled split counts the pixels of every class in it
 command   python -m stages.scenes          and, to see which classes they hold or lack: python -m stages.scenes check
@@ -9,7 +9,7 @@ command   python -m stages.scenes          and, to see which classes they hold o
           supervised alone
 cost      10 s on one core for 1 320 scenes of 64 x 128; a rerun keeps what its key still matches
 expected  source: no pixel of truck, bus, train; val: each of them in about a third of the images
-source    the procedural streets of stages/miniature
+source    the procedural streets of stages/parts/world
 
 Target training images are written without a label: nothing further down the line can look at one by mistake.
 Pictures of a folder are brought to scenes.height x scenes.width, or left as they are where these are null. DVC does
@@ -25,9 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from stages.params import command, read
-from stages.samples import Sample, build, png_bytes
+from stages.parts.command import command
+from stages.parts.sections import read
+from stages.parts.store.samples import Sample, build, png_bytes
 from stages.scenes.check import check
+from stages.scenes.params import Params
 from stages.scenes.sources import SPLITS, Source, Split, source
 
 
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "what", nargs="?", choices=["check", "oracle"], help="check: print which classes are absent or rare, draw "
         "data/check/*.png, and write no shard; oracle: write data/scenes/oracle, the labelled target, alone",
     )  # fmt: skip
-    what, scenes = parser.parse_args(argv).what, read().scenes
+    what, scenes = parser.parse_args(argv).what, read(Params).scenes
     if what == "oracle":
         _write("oracle", source("oracle", scenes))
         return

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.labels import IGNORE, LABELS
+from stages.parts.datasets.labels import IGNORE, LABELS
 from stages.scenes.sources import Scene, Source, Split
 
 # A class is rare when a segmenter would see it in fewer than one image in a hundred, or as hardly a pixel.

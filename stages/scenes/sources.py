@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.folders import Pair, fitted, pairs, read_image, read_label
-from stages.idmaps import IdMap, idmap
-from stages.labels import GraftError
-from stages.miniature.streets import Domain, street
-from stages.params import Folder, Scenes
-from stages.samples import code_version, key
+from stages.parts.datasets.folders import Pair, fitted, pairs, read_image, read_label
+from stages.parts.datasets.idmaps import IdMap, idmap
+from stages.parts.errors import GraftError
+from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.samples import key
+from stages.parts.world.streets import Domain, street
+from stages.scenes.params import Folder, Scenes
 
 Split = Literal["source", "target", "val", "oracle"]  # oracle: the target's images once more, with their labels
 SPLITS: tuple[Split, ...] = ("source", "target", "val")  # what every run of the stage writes
 DOMAIN: dict[Split, Domain] = {"source": "source", "target": "target", "val": "target", "oracle": "target"}
 FIRST: dict[Split, int] = {"source": 0, "target": 0, "val": 1_000_000, "oracle": 0}  # val: other streets than target
-RENDERER = ("stages.miniature.streets", "stages.miniature.canvas", "stages.miniature.objects", "stages.miniature.pen")
-READER = ("stages.folders", "stages.idmaps")
+CODE = ("stages.scenes.sources", "stages.parts.store.pictures")
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
@@ -72,8 +71,7 @@ class Rendered:
         return [f"{self.split}-{k:06d}" for k in range(self.count)]
 
     def keys(self) -> dict[str, str]:
-        made_by: dict[str, Any] = {"seed": self.seed, "size": self.size, "code": code_version(*RENDERER)}
-        made_by["pillow"] = version("pillow")
+        made_by: dict[str, Any] = {"seed": self.seed, "size": self.size, "code": fingerprint(*CODE)}
         return {uid: key(split=self.split, k=k, **made_by) for k, uid in enumerate(self.uids)}
 
     def about(self, uid: str) -> dict[str, Any]:
@@ -108,7 +106,7 @@ class Filed:
     @cached_property
     def _made_by(self) -> list[Any]:
         table = [sorted([list(value), to] for value, to in self.ids.colours.items()), sorted(self.ids.ids.items())]
-        return [table, self.size, code_version(*READER), version("pillow")]
+        return [table, self.size, fingerprint(*CODE)]
 
     def about(self, uid: str) -> dict[str, Any]:
         return {"file": self.found[uid].name}

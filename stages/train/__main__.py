@@ -32,27 +32,40 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
 from torch.utils.data import DataLoader
 
-from stages import params, samples, segmenter
-from stages.labels import LABELS, GraftError
-from stages.tensors import find_encoder
+from stages.parts import segmenter
+from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+from stages.parts.learning.distributed import launch, share
+from stages.parts.learning.hooks import (
+    CHECKPOINT,
+    Checkpoint,
+    Curve,
+    LossCurve,
+    MeanTeacher,
+    SeedEachIteration,
+    resumable,
+)
+from stages.parts.learning.optimisation import adamw, learning_rate
+from stages.parts.pasting.paste import read_bank
+from stages.parts.pretrained.tensors import find_encoder
+from stages.parts.sections import read
+from stages.parts.store import samples
+from stages.parts.store.atomic import write_csv
+from stages.parts.store.fingerprint import fingerprint
 from stages.train import setup
-from stages.train.distributed import launch, share
-from stages.train.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, MeanTeacher, SeedEachIteration, resumable
 from stages.train.labelled import labelled
 from stages.train.methods import METHODS
-from stages.train.optimisation import adamw, learning_rate
-from stages.train.paste import read_bank
+from stages.train.params import Params, Train
 from stages.train.selftraining import SelfTraining
-from stages.train_params import Train
-from stages.whole import write_csv
 
 CHECKPOINT_INTERVAL = 100
 
 
-@params.command
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed, workers = _arguments(argv)
-    train = params.read().train
+    train = read(Params).train
     method = METHODS[train.method]
     source = labelled(train.method).verify()
     target = samples.Shards("data/scenes/target").verify() if method.adapts else None
@@ -122,7 +135,7 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int, int]:
     parser.add_argument("--workers", type=int, default=0, help="processes that load images; they change no byte")
     args = parser.parse_args(argv)
     if args.seed < 0:
-        raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct train.seeds in params.yaml")
+        raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct seeds in params.yaml")
     return args.recipe, args.seed, args.workers
 
 
@@ -139,11 +152,11 @@ def _make_deterministic(seed: int) -> None:
 def _work_folder(recipe: str, seed: int, train: Train, weights: Path | None, *inputs: samples.Shards | None) -> Path:
     """Where this very run keeps its checkpoint. Those of other params, data or code are thrown away."""
     key = samples.key(
-        train=train.model_dump(exclude={"recipes", "seeds"}),
+        train=train.model_dump(),
         classes=LABELS.names,
         inputs=[samples.file_hash(shards.folder / "index.jsonl") for shards in inputs if shards is not None],
         encoder=samples.file_hash(weights) if weights else None,
-        code=samples.code_version("stages.train", "stages.segmenter"),
+        code=fingerprint("stages.train.__main__"),
     )
     work = Path("data/.work", f"{recipe}-{seed}", key)
     if dist.is_main_process():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.labels import GraftError
-from stages.samples import Shards
+from stages.parts.errors import GraftError
+from stages.parts.store.samples import Shards
 from stages.train.methods import Name
 
 ORACLE, TARGET = Path("data/scenes/oracle"), Path("data/scenes/target")

@@ -19,20 +19,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages import params
-from stages.labels import GraftError
-from stages.samples import Shards, png_array, png_bytes
+from stages.parts.command import command
+from stages.parts.errors import GraftError
+from stages.parts.learning.branches import read_label
+from stages.parts.learning.rare_classes import count
+from stages.parts.pasting.paste import read_bank
+from stages.parts.sections import read
+from stages.parts.store.atomic import write_whole
+from stages.parts.store.samples import Shards, png_array, png_bytes
 from stages.train import setup
-from stages.train.dataset import read_label
-from stages.train.paste import read_bank
-from stages.train.rare import count
-from stages.whole import write_whole
+from stages.train.params import Params
 
 
-@params.command
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
-    train = params.read().train
+    train = read(Params).train
     source, bank = Shards("data/scenes/source"), Shards(f"data/cutouts/{args.recipe}")
     if not source.rows:
         raise GraftError(f"{source.folder} holds no image; run the stage scenes with scenes.source >= 1")

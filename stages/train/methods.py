@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.learning.pseudo_labels import Margin
 
 Name = Literal["source_only", "supervised", "dacs", "daformer", "hrda", "mic", "mic_hrda"]
 
@@ -31,8 +32,6 @@ METHODS: dict[Name, Method] = {
     "mic": Method(rare=True, distance=True, masks=True),  # on DAFormer
     "mic_hrda": Method(rare=True, distance=True, detail=True, masks=True),
 }
-
-Margin = tuple[int, int, int, int]
 
 
 def check_encoder(name: Name, encoder: str | None) -> None:

@@ -23,14 +23,16 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
-from stages import params
+from stages.parts.command import command
+from stages.parts.sections import read
+from stages.parts.store.atomic import write_whole
+from stages.train.params import Params
 from stages.train.presets import EVALUATE, TRAIN
-from stages.whole import write_whole
 
 NULL = "tag:yaml.org,2002:null"
 
 
-@params.command
+@command
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stages.train.preset",
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("name", choices=sorted(TRAIN))
     name = parser.parse_args(argv).name
-    params.read()
+    read(Params)
     path, yaml = Path("params.yaml"), _as_written()
     content = yaml.load(path.read_text())
     overlay(content["train"], TRAIN[name])
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     written = io.StringIO()
     yaml.dump(content, written)
     write_whole(path, written.getvalue())
-    params.read()
+    read(Params)
     print(f"params.yaml has the settings of {name}")
 
 

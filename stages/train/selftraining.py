@@ -15,14 +15,14 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from stages.labels import IGNORE
-from stages.segmenter.hrda import GRID, HRDA, Corner
-from stages.train.augment import strong_augment
-from stages.train.distance import feature_distance, thing_cells
-from stages.train.masking import block_mask
+from stages.parts.datasets.labels import IGNORE
+from stages.parts.learning.augment import strong_augment
+from stages.parts.learning.distance import feature_distance, thing_cells
+from stages.parts.learning.masking import block_mask
+from stages.parts.learning.pseudo_labels import batch_classes, class_mix, inside, mixed_target, pseudo_label
+from stages.parts.segmenter.hrda import GRID, HRDA, Corner
+from stages.parts.store.streams import draw_stream
 from stages.train.methods import Method, Options
-from stages.train.pseudo import batch_classes, class_mix, inside, mixed_target, pseudo_label
-from stages.train.streams import stream
 
 Samples = list[SegDataSample]
 
@@ -215,4 +215,4 @@ def deepest(features: list[Tensor]) -> Tensor:
 
 
 def _rng(sample: SegDataSample, purpose: str) -> np.random.Generator:
-    return stream(sample.seed, sample.draw, purpose)
+    return draw_stream(sample.seed, sample.draw, purpose)

@@ -9,16 +9,17 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from tqdm import tqdm
 
-from stages.labels import LABELS, GraftError
-from stages.samples import Shards, png_array
-from stages.train.composite import Edge
-from stages.train.dataset import SourceTarget, read_label
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+from stages.parts.learning.branches import SourceTarget, read_label
+from stages.parts.learning.rare_classes import RareClasses, class_pixels, count
+from stages.parts.learning.transforms import Crop, Flip, ResizeTo
+from stages.parts.pasting.composite import Edge
+from stages.parts.pasting.paste import PasteCutouts
+from stages.parts.pasting.place import Scale
+from stages.parts.store.samples import Shards, png_array
 from stages.train.methods import METHODS, Options, check_encoder
-from stages.train.paste import PasteCutouts
-from stages.train.place import Scale
-from stages.train.rare import RareClasses, class_pixels, count
-from stages.train.transforms import Crop, Flip, ResizeTo
-from stages.train_params import Paste, Size, Train
+from stages.train.params import Paste, Size, Train
 
 FLIP = 0.5
 UPSCALED = 4  # times that an image may be enlarged: beyond, a published full size was set for small scenes

@@ -28,8 +28,8 @@ import torch
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from stages.generate.attribution import record
-from stages.generate.unet import cross_attention, embed
+from stages.parts.recording.ovam import record
+from stages.parts.recording.unet import cross_attention, embed
 
 WAYS = ("plain", "ovam", "daam")
 TEXT = "a photo of a train"

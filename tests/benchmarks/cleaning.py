@@ -27,8 +27,9 @@ from stages.clean.rules import PRESETS, RULES, judge
 from stages.clean.table import HASH, Table
 from stages.generate.sampler import load
 from stages.miniature.book import Book
-from stages.params import read
-from stages.refine.clip import Clip, texts
+from stages.parts.pretrained.clip import Clip, texts
+from stages.parts.sections import read
+from stages.preflight import Params
 from stages.refine.open import open_method
 from stages.refine.refiner import Raw, Refiner
 from stages.refine.table import COLUMNS
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--last", type=int, default=300, help="one past the last page (default: %(default)s)")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    params, book = read(), Book("heldout")
+    params, book = read(Params), Book("heldout")
     pages = picks(book, params.classes, arguments.first, arguments.last)
     inputs = seen(load(Path(params.generate.model), params.generate.dtype), book, pages, params.generate.steps)
     table, ious = measured(inputs)
@@ -81,7 +82,7 @@ def fair_limit(score: np.ndarray, bad: np.ndarray) -> tuple[float, int]:
 
 def measured(inputs: Sequence[Seen]) -> tuple[Table, np.ndarray]:
     """The score table of the pages' masks, as refine would write it, and each mask's true IoU."""
-    settings = read().refine
+    settings = read(Params).refine
     models = {"model": Path(settings.model), "primaps.encoder": Path(settings.primaps.encoder)}
     method = open_method(settings.model_dump(), models, "cpu")
     refiners = {

@@ -18,10 +18,10 @@ from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
 from mmseg.structures import SegDataSample
 
-from stages.evaluate.boundary import boundary_areas
-from stages.evaluate.confusion import confusion
-from stages.evaluate.metric import ClassIoU
-from stages.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.measure.boundary import boundary_areas
+from stages.parts.measure.confusion import confusion
+from stages.parts.measure.metric import ClassIoU
 from tests.benchmarks.interleaved import interleaved, show
 
 

@@ -16,11 +16,11 @@ from typing import Any, get_args
 
 import torch
 
-from stages import segmenter
-from stages.labels import CITYSCAPES
-from stages.train.hooks import ema_decay, ema_update
+from stages.parts import segmenter
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.learning.hooks import ema_decay, ema_update
+from stages.parts.learning.optimisation import adamw
 from stages.train.methods import METHODS, Name
-from stages.train.optimisation import adamw
 from stages.train.presets import DAFORMER
 from stages.train.selftraining import SelfTraining
 from tests.benchmarks.steps import OPTIONS, batch

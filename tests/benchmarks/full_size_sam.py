@@ -19,8 +19,8 @@ import torch
 from segment_anything import build_sam_vit_h
 from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor, SamVisionConfig
 
+from stages.parts.masks.sam_prompts import prompt
 from stages.refine.open import open_sam
-from stages.refine.prompts import prompt
 
 WORK = Path("data/.work/full_size_sam")
 VIT_H = {

@@ -25,10 +25,11 @@ from tqdm import tqdm
 
 from stages.generate.sampler import load
 from stages.miniature.book import Book
-from stages.params import read
+from stages.parts.masks.seed import dense_crf, hard_seed
+from stages.parts.sections import read
+from stages.preflight import Params
 from stages.refine.methods import Drawn
 from stages.refine.open import open_method
-from stages.refine.seed import dense_crf, hard_seed
 from tests.benchmarks.pages import Seen, picks, seen
 
 Mask = NDArray[np.bool_]
@@ -58,7 +59,7 @@ ROWS: dict[str, dict[str, Any]] = {
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     torch.set_num_threads(1)
-    params, book = read(), Book("heldout")
+    params, book = read(Params), Book("heldout")
     pages = picks(book, params.classes, arguments.first, arguments.last)
     inputs = seen(load(Path(params.generate.model), params.generate.dtype), book, pages, params.generate.steps)
     settings = params.refine.model_dump()

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.generate import unet
-from stages.generate.attribution import Attribution, word_maps
-from stages.generate.dataset_diffusion import DatasetDiffusion
-from stages.generate.recorder import listening
 from stages.generate.sampler import resized
 from stages.miniature.book import Book
+from stages.parts.recording import unet
+from stages.parts.recording.dataset_diffusion import DatasetDiffusion
+from stages.parts.recording.ovam import Attribution, word_maps
+from stages.parts.recording.recorder import listening
 
 CLASS_TOKEN = 5  # of "a photo of a bus", the start of the text being token 0
 BATCH = 16

@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stages.samples import Sample, Shards, build, key, png_array, png_bytes
-from stages.train.paste import Cutouts, PasteCutouts
-from stages.train.place import Scale
+from stages.parts.pasting.paste import Cutouts, PasteCutouts
+from stages.parts.pasting.place import Scale
+from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes
 from tests.benchmarks.interleaved import interleaved, show
 
 COUNT = 20

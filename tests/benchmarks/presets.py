@@ -23,7 +23,8 @@ from statistics import mean, stdev
 from ruamel.yaml import YAML
 
 from stages.clean.rules import PRESETS
-from stages.params import read
+from stages.parts.sections import read
+from stages.preflight import Params
 
 ROOT = Path.cwd()
 WORK = ROOT / "data/.work/presets"
@@ -55,7 +56,7 @@ def prepared(preset: str) -> Path:
     params["clean"]["preset"] = preset
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
-    for name in read().classes:
+    for name in read(Params).classes:
         run(folder, "clean", name)
     run(folder, "cutouts", "grafted")
     return folder

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from stages.clean.__main__ import keep_list, metrics
 from stages.clean.rules import RULES, judge
 from stages.clean.table import read
-from stages.refine import scores
-from stages.refine.contour import energy, largest_contour, smoothness
-from stages.refine.phash import phash
+from stages.parts.masks import scores
+from stages.parts.masks.contour import energy, largest_contour, smoothness
+from stages.parts.masks.phash import phash
+from stages.parts.store.atomic import write_csv
 from stages.refine.table import COLUMNS, cells
-from stages.whole import write_csv
 from tests.benchmarks.interleaved import interleaved, show
 from tests.refine.test_scores import published_contour, ragged
 

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from stages import segmenter
-from stages.segmenter.hrda import HRDA
-from stages.train.hooks import ema_update
+from stages.parts import segmenter
+from stages.parts.learning.hooks import ema_update
+from stages.parts.learning.optimisation import adamw
+from stages.parts.segmenter.hrda import HRDA
 from stages.train.methods import METHODS, Name, Options
-from stages.train.optimisation import adamw
 from stages.train.selftraining import SelfTraining
 from tests.benchmarks.interleaved import interleaved, show
 

@@ -17,7 +17,7 @@ from stages.clean.explain import counts, figure, histograms
 from stages.clean.kinds import Limit
 from stages.clean.rules import RULES, Verdicts, active, judge
 from stages.clean.table import Table
-from stages.samples import Sample, build, png_array, png_bytes
+from stages.parts.store.samples import Sample, build, png_array, png_bytes
 
 ROOT = Path(__file__).parents[2]
 AREAS = (0.1, 0.39, 0.41, 0.5, 0.2, 0.9)
@@ -214,7 +214,10 @@ def test_one_class_may_have_its_own_threshold(place: Path) -> None:
 @pytest.mark.parametrize(
     ("clean", "sentence"),
     [
-        ({"classes": {"tram": {}}}, "clean.classes: Cityscapes with ADDED of stages/labels.py has no class 'tram'"),
+        (
+            {"classes": {"tram": {}}},
+            "clean.classes: Cityscapes with ADDED of parts/datasets/labels.py has no class 'tram'",
+        ),
         ({"classes": {"car": {}}}, "params.yaml clean.classes: 'car' is not among truck, bus, train"),
         ({"classes": {"bus": {"max_size": 1.0}}}, "unknown key clean.classes.bus.max_size"),
         ({"max_arae": 0.1}, "unknown key clean.max_arae"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.clean.rules import PRESETS, judge
 from stages.clean.table import Table
-from stages.refine import scores
+from stages.parts.masks import scores
 from tests.refine.test_scores import (
     ZOO,
     block,

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from stages.clean.kinds import Limit
+from stages.clean.params import Clean, Rules
 from stages.clean.rules import ORDER, PRESETS, RULES, Verdicts, active, judge, thresholds
 from stages.clean.table import HASH, Table
-from stages.labels import GraftError
-from stages.mask_params import Clean, Rules
-from stages.params import read
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.preflight import Params
 
 OWN = thresholds(
     "ucg", {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5}
@@ -156,7 +157,7 @@ def test_every_rule_names_a_param_of_the_section_and_has_a_code_of_its_own() -> 
     assert len({rule.code for rule in RULES}) == len(RULES)
     assert set(GOOD) == COLUMNS
     assert all(set(preset) <= set(Rules.model_fields) for preset in PRESETS.values())
-    assert read(Path(__file__).parents[2] / "params.yaml").clean.order == ORDER
+    assert read(Params, Path(__file__).parents[2] / "params.yaml").clean.order == ORDER
     assert not any("min_map_agreement" in preset for preset in PRESETS.values())
 
 

@@ -13,15 +13,16 @@ from safetensors.torch import load_file, save_file
 
 from stages.compare.__main__ import _lay_out, _params, _scenes, compare, main, table
 from stages.compare.cells import Cell, ablation, methods
-from stages.labels import GraftError
-from stages.params import read
-from stages.samples import Sample, Shards, build, key, png_bytes
-from stages.tensors import find_encoder
+from stages.parts.errors import GraftError
+from stages.parts.pasting.paste import read_bank
+from stages.parts.pretrained.tensors import find_encoder
+from stages.parts.sections import read
+from stages.parts.store.samples import Sample, Shards, build, key, png_bytes
+from stages.preflight import Params
 from stages.train import setup
 from stages.train.methods import Name
-from stages.train.paste import read_bank
+from stages.train.params import Train
 from stages.train.preset import overlay
-from stages.train_params import Train
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,7 +135,7 @@ def test_every_cell_can_be_laid_out_and_its_params_are_read_back(root: Path, cel
     asked = _params(cell, 7)
     _lay_out(root / "cell", cell, asked)
     monkeypatch.chdir(root / "cell")
-    laid = read().train
+    laid = read(Params).train
     assert laid.encoder == asked["train"]["encoder"] or Path(str(laid.encoder)).is_absolute()
     assert laid.model_copy(update={"encoder": asked["train"]["encoder"]}) == Train.model_validate(asked["train"])
     assert asked["train"]["iterations"] == 7
@@ -146,7 +147,7 @@ def test_a_cell_finds_an_encoder_of_the_users_own(root: Path, monkeypatch):
     asked["train"]["encoder"] = "weights/enc"
     _lay_out(root / "cell", methods()[0], asked)
     monkeypatch.chdir(root / "cell")
-    train = read().train
+    train = read(Params).train
     assert find_encoder(str(train.encoder), train.encoder_revision).is_file()
     assert asked["train"]["encoder"] == "weights/enc", "its key does not depend on where the repo lies"
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.engine import spread
-from stages.params import Engine, GraftError
+from stages.parts.engine.params import Engine
+from stages.parts.engine.spread import spread
+from stages.parts.errors import GraftError
 
 HERE = Engine(workers=1, address=None)
 THREADS = Engine(workers=None, address=None)
@@ -116,7 +117,7 @@ def test_a_reader_who_stops_early_leaves_no_worker_behind(tmp_path: Path) -> Non
 KILLED = """
 import sys
 from pathlib import Path
-from stages.engine import spread
+from stages.parts.engine.spread import spread
 from tests.engine.test_engine import PROCESSES, Squares
 if __name__ == "__main__":
     list(spread(Squares(Path(sys.argv[1])), range(100_000), PROCESSES))

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.evaluate.boundary import boundary, boundary_areas, boundary_scores
-from stages.evaluate.confusion import scores
+from stages.parts.measure.boundary import boundary, boundary_areas, boundary_scores
+from stages.parts.measure.confusion import scores
 
 NAMES = ("road", "car", "bus")
 

@@ -9,9 +9,9 @@ from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
 from mmseg.structures import SegDataSample
 
-from stages.evaluate.confusion import SYNTHIA_13, SYNTHIA_16, among, confusion, scores
-from stages.evaluate.metric import ClassIoU
-from stages.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.measure.confusion import SYNTHIA_13, SYNTHIA_16, among, confusion, scores
+from stages.parts.measure.metric import ClassIoU
 
 NAMES = ("road", "car", "truck", "bus")
 TRUTH = np.array([[0, 0, 0, 1], [1, 1, 2, 255]], np.uint8)

@@ -13,12 +13,12 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages import segmenter
 from stages.evaluate.__main__ import _view, main
-from stages.evaluate.predict import View, predict
-from stages.labels import CITYSCAPES
-from stages.samples import Sample, Shards, build, key, png_array, png_bytes
-from stages.train_params import Evaluate
+from stages.evaluate.params import Evaluate
+from stages.parts import segmenter
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.segmenter.predict import View, predict
+from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes
 
 SIZES = [(32, 64), (32, 64), (32, 64), (40, 48), (40, 48)]  # 40 and 48 are padded on the way
 

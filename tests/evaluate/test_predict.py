@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.evaluate.predict import View, predict, slide, windows
-from stages.train.transforms import ResizeTo
+from stages.parts.learning.transforms import ResizeTo
+from stages.parts.segmenter.predict import View, predict, slide, windows
 
 
 class Brightness(torch.nn.Module):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from stages.samples import Sample, build, png_bytes
+from stages.parts.store.samples import Sample, build, png_bytes
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = {"train-000000": "a tram", "train-000002": "a train, color", "train-000010": "a railcar"}

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 
 from stages.export import coco_instances, hugging_face, mmseg_folders
 from stages.export.cutout import Cutout
-from stages.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES
 
 
 def cutouts() -> list[Cutout]:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages import ucg
 from stages.export.__main__ import main as export
 from stages.generate.__main__ import main as generate
-from stages.labels import GraftError
-from stages.samples import Shards
+from stages.parts.datasets import ucg
+from stages.parts.errors import GraftError
+from stages.parts.store.samples import Shards
 from tests.export.conftest import ROOT, point, sample
 
 

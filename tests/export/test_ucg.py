@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from stages.clean.__main__ import main as clean
 from stages.export.__main__ import main as export
 from stages.generate.__main__ import main as generate
+from stages.parts.store.samples import Sample, Shards, build, png_array, png_bytes
 from stages.refine.__main__ import main as refine
-from stages.samples import Sample, Shards, build, png_array, png_bytes
 from tests.export.conftest import KEPT, PROMPTS, point, sample
 from tests.refine.conftest import clip_folder
 

@@ -10,7 +10,7 @@ import pytest
 
 from stages.fetch.download import Patience, download, part_of
 from stages.fetch.record import Listed
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 from tests.fetch.server import Site, serve
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import ucg
 from stages.fetch.__main__ import main
 from stages.generate.__main__ import main as generate
-from stages.samples import Shards
+from stages.parts.datasets import ucg
+from stages.parts.store.samples import Shards
 from tests.fetch.conftest import archive, png
 from tests.fetch.server import Site
 

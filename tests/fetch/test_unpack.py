@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stages.fetch.unpack import Limits, unpack
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
 
 SMALL = Limits(members=50, size=1_000_000, ratio=20.0, slack=50_000)
 Make = Callable[[Path], Path]

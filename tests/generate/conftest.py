@@ -21,9 +21,9 @@ from diffusers import (
 from ruamel.yaml import YAML
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from stages.generate.grammar import Grammar
 from stages.generate.sampler import Pipeline
-from stages.generate.sampling import Sampling
+from stages.parts.prompts.grammar import Grammar
+from stages.parts.recording.sampling import Sampling
 
 ROOT = Path(__file__).parents[2]
 WORDS = "a photo of the passenger freight train station city box truck in on at bridge night color grayscale"

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.generate.attribution import Attribution, record, word_maps
-from stages.generate.recorder import Branch
 from stages.generate.sampler import Pipeline, load
-from stages.generate.unet import cross_attention, embed
+from stages.parts.recording.ovam import Attribution, record, word_maps
+from stages.parts.recording.recorder import Branch
+from stages.parts.recording.unet import cross_attention, embed
 
 TEXTS = ["train at night", "truck", "city in the station, color"]
 HEADS = 18  # of the tiny UNet without its middle block: 2 + 4 going down, 2 * 4 + 2 * 2 going up

@@ -6,7 +6,7 @@ import pytest
 
 from stages.generate import sources
 from stages.generate.sources import Source
-from stages.params import GraftError
+from stages.parts.errors import GraftError
 
 
 def source(folder: Path, text: str, name: str = "train") -> Source:

@@ -9,8 +9,8 @@ import torch
 
 from stages.generate import sources
 from stages.generate.__main__ import main
-from stages.generate.entries import table
-from stages.samples import Shards, npy_array, png_array
+from stages.parts.prompts.entries import table
+from stages.parts.store.samples import Shards, npy_array, png_array
 from tests.generate.conftest import content, write
 
 ROOT = Path(__file__).parents[2]

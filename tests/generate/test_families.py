@@ -11,13 +11,13 @@ import torch
 from diffusers import LatentConsistencyModelPipeline, LCMScheduler
 from transformers import CLIPTokenizer
 
-from stages.generate import checkpoint
-from stages.generate.attribution import record
-from stages.generate.grammar import Grammar
-from stages.generate.prompts import draw
 from stages.generate.sampler import Pipeline, images, load, sample_block
-from stages.generate.sampling import Switches
-from stages.generate.unet import cross_attention, embed, embed_padded, self_attention
+from stages.parts.pretrained import diffusion as checkpoint
+from stages.parts.prompts.grammar import Grammar
+from stages.parts.prompts.prompt import draw
+from stages.parts.recording.ovam import record
+from stages.parts.recording.sampling import Switches
+from stages.parts.recording.unet import cross_attention, embed, embed_padded, self_attention
 from tests.generate.conftest import LATENT, SAMPLING, pipeline, sampled
 
 

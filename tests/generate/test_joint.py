@@ -13,13 +13,13 @@ from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, St
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
-from stages.generate.grammar import Grammar
-from stages.generate.joint import grid, joint_attention
-from stages.generate.methods import recording
-from stages.generate.prompts import draw, subject_tokens
-from stages.generate.recorder import listening
 from stages.generate.sampler import Pipeline, sample_block
-from stages.generate.sampling import Sampling
+from stages.parts.prompts.grammar import Grammar
+from stages.parts.prompts.prompt import draw, subject_tokens
+from stages.parts.recording.joint import grid, joint_attention
+from stages.parts.recording.methods import recording
+from stages.parts.recording.recorder import listening
+from stages.parts.recording.sampling import Sampling
 from tests.generate.conftest import autoencoder, text_config
 
 SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond", attribution="daam")

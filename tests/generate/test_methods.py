@@ -13,16 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.generate.attribution import record
-from stages.generate.daam import Daam
-from stages.generate.dataset_diffusion import DatasetDiffusion
-from stages.generate.grammar import Grammar
-from stages.generate.methods import recording
-from stages.generate.prompts import cut, draw, subject_tokens
-from stages.generate.recorder import Tap, layer_size, listening
 from stages.generate.sampler import Pipeline, load, sample_block
-from stages.generate.self_attention import SelfAttention
-from stages.generate.unet import cross_attention, embed, embed_padded, halvings, self_attention
+from stages.parts.prompts.grammar import Grammar
+from stages.parts.prompts.prompt import cut, draw, subject_tokens
+from stages.parts.recording.daam import Daam
+from stages.parts.recording.dataset_diffusion import DatasetDiffusion
+from stages.parts.recording.methods import recording
+from stages.parts.recording.ovam import record
+from stages.parts.recording.recorder import Tap, layer_size, listening
+from stages.parts.recording.self_attention import SelfAttention
+from stages.parts.recording.unet import cross_attention, embed, embed_padded, halvings, self_attention
 from tests.generate.conftest import LATENT, SAMPLING, sampled
 
 

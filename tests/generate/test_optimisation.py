@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stages.generate.__main__ import main
-from stages.generate.attribution import record
 from stages.generate.optimisation import FLOOR, Queries, optimise
-from stages.generate.recorder import Branch, listening
 from stages.generate.sampler import Pipeline, images, load
-from stages.generate.sampling import Sampling
-from stages.generate.unet import cross_attention, embed
-from stages.images import png_bytes
-from stages.samples import Shards, npy_array
+from stages.parts.recording.ovam import record
+from stages.parts.recording.recorder import Branch, listening
+from stages.parts.recording.sampling import Sampling
+from stages.parts.recording.unet import cross_attention, embed
+from stages.parts.store.pictures import png_bytes
+from stages.parts.store.samples import Shards, npy_array
 from tests.generate.conftest import write
 
 SIZE = (8, 16)

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from stages.generate.__main__ import main
 from stages.generate.preview import overlay
-from stages.images import npy_array, png_array
+from stages.parts.store.pictures import npy_array, png_array
 
 
 def test_a_preview_writes_image_maps_and_overlay_and_prints_the_tokens(

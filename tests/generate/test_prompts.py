@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from stages.generate import grammar as grammars
-from stages.generate.entries import table
-from stages.generate.grammar import Grammar
-from stages.generate.prompts import draw, word_tokens
-from stages.generate.streams import stream
-from stages.params import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.prompts import grammar as grammars
+from stages.parts.prompts.entries import table
+from stages.parts.prompts.grammar import Grammar
+from stages.parts.prompts.prompt import draw, word_tokens
+from stages.parts.store.streams import sample_stream
 
 
 def parse(text: str, file: str, name: str) -> Grammar:
@@ -36,13 +36,13 @@ def test_a_prompt_is_a_function_of_its_class_and_seed_alone(grammar: Grammar) ->
 def test_streams_of_other_classes_seeds_and_purposes_differ() -> None:
     """Also where the parts run together: ("bus", 11) is not ("bus1", 1)."""
     names = [("bus", 11, "noise"), ("bus1", 1, "noise"), ("bus", 1, "noise"), ("bus", 11, "prompt")]
-    assert len({stream(*name) for name in names}) == len(names)
+    assert len({sample_stream(*name) for name in names}) == len(names)
 
 
 def test_the_streams_never_change() -> None:
     """Every published seed names an image; another formula would rename them all."""
-    assert stream("train", 0, "prompt") == 0xD111C208B2BE5A68
-    assert stream("train", 0, "noise") == 0x72BA2AD82F318428
+    assert sample_stream("train", 0, "prompt") == 0xD111C208B2BE5A68
+    assert sample_stream("train", 0, "noise") == 0x72BA2AD82F318428
 
 
 def test_every_subtype_meets_every_place_equally_often(grammar: Grammar) -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.generate.grammar import Grammar
-from stages.generate.prompts import draw
 from stages.generate.sampler import Picture, Pipeline, load, picture, sample_block
-from stages.generate.sampling import Sampling
-from stages.generate.streams import stream
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.prompts.grammar import Grammar
+from stages.parts.prompts.prompt import draw
+from stages.parts.recording.sampling import Sampling
+from stages.parts.store.streams import sample_stream
 
 SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
 RAMP = np.linspace(0, 1, 12, dtype=np.float32)
@@ -26,7 +26,7 @@ def pipe(model: Path) -> Pipeline:
 
 
 def block(pipe: Pipeline, grammar: Grammar, seeds: list[int], sampling: Sampling = SAMPLING) -> list[Picture]:
-    noise = [stream(grammar.name, seed, "noise") for seed in seeds]
+    noise = [sample_stream(grammar.name, seed, "noise") for seed in seeds]
     return sample_block(pipe, [draw(grammar, seed) for seed in seeds], noise, grammar.negative, sampling)
 
 

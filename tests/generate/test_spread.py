@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from stages.generate.__main__ import main
-from stages.samples import Shards, npy_array, png_array
+from stages.parts.store.samples import Shards, npy_array, png_array
 from tests.generate.conftest import content, write
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

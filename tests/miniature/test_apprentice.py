@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from stages.miniature import apprentice
-from stages.params import GraftError
+from stages.parts.errors import GraftError
 
 
 def regression(model: nn.Module):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from diffusers import StableDiffusionPipeline
 
-from stages.miniature.objects import SUBTYPES
+from stages.parts.world.objects import SUBTYPES
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models/miniature"

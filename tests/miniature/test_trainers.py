@@ -13,10 +13,10 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from safetensors.torch import load_file
 from transformers import CLIPModel, SamModel
 
-from stages import segmenter
 from stages.miniature import book, clip, diffusion, encoder, painter, sam, vae, words
 from stages.miniature.clip import contrastive
 from stages.miniature.sam import mask_losses
+from stages.parts import segmenter
 
 
 def run(monkeypatch: pytest.MonkeyPatch, trainer: ModuleType, steps: int = 2) -> Path:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from stages.labels import CITYSCAPES
-from stages.miniature.canvas import Canvas
-from stages.miniature.objects import SUBTYPES, draw
-from stages.miniature.pen import CAMERA, GAME, PICTURE
 from stages.miniature.picturebook import page
-from stages.miniature.streets import street
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.world.canvas import Canvas
+from stages.parts.world.objects import SUBTYPES, draw
+from stages.parts.world.pen import CAMERA, GAME, PICTURE
+from stages.parts.world.streets import street
 
 NOVEL = {CITYSCAPES.id(name) for name in ("truck", "bus", "train")}
 

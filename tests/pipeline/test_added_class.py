@@ -1,4 +1,4 @@
-"""A class that Cityscapes lacks: a line in stages/labels.py, and it goes the whole way with train id 19."""
+"""A class that Cityscapes lacks: a line in parts/datasets/labels.py, and it goes the whole way, train id 19."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from stages.images import png_array
-from stages.samples import Shards
+from stages.parts.store.pictures import png_array
+from stages.parts.store.samples import Shards
 from tests.pipeline.conftest import Line, make_line
 
 ROAD, TRAM = 0, 19
@@ -20,7 +20,7 @@ COMMANDS = ("scenes", "generate tram", "refine tram", "clean tram", "cutouts gra
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """A small line whose one class is tram, drawn as the small model draws trains; two labelled streets hold it."""
     made = make_line(tmp_path_factory.mktemp("added"))
-    labels = made.folder / "stages/labels.py"
+    labels = made.folder / "stages/parts/datasets/labels.py"
     source = labels.read_text()
     assert "...] = ()\n" in source
     labels.write_text(source.replace("...] = ()\n", '...] = (("tram", (0, 120, 200)),)\n', 1))

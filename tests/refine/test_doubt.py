@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.refine.doubt import alpha, doubted, ring
+from stages.parts.masks.doubt import alpha, doubted, ring
 from tests.refine.drawings import block
 
 

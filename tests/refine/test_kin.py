@@ -23,9 +23,9 @@ from transformers import (
     TimmWrapperConfig,
 )
 
+from stages.parts.masks.sam_prompts import STYLES
+from stages.parts.pretrained.sam import Sam
 from stages.refine.open import open_sam
-from stages.refine.prompts import STYLES
-from stages.refine.sam import Sam
 from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
 from tests.refine.test_backends import asked, picture
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from stages.parts.masks.phash import phash
 from stages.refine.entropy import normalised
-from stages.refine.phash import phash
 
 
 def test_alike_pictures_have_alike_hashes() -> None:

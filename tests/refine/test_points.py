@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.params import Refine
-from stages.refine.points import box, cross, inside, outside
-from stages.refine.prompts import STYLES, prompt
+from stages.parts.masks.points import box, cross, inside, outside
+from stages.parts.masks.sam_prompts import STYLES, prompt
+from stages.refine.params import Refine
 
 
 def boxed(side: int, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import CLIPImageProcessor, CLIPModel, ConvNextImageProcessor, ResNetConfig, ResNetModel
 
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.pretrained.features import Features, principal_mask, touched
 from stages.refine.methods import Principal
-from stages.refine.primaps import Features, principal_mask, touched
 from tests.refine.drawings import OFF, block, drawn
 
 

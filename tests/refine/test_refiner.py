@@ -10,20 +10,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from stages import segmenter
-from stages.labels import GraftError
+from stages.parts import segmenter
+from stages.parts.errors import GraftError
+from stages.parts.masks.contour import turning
+from stages.parts.masks.doubt import alpha, doubted, ring
+from stages.parts.masks.phash import phash
+from stages.parts.masks.sam_prompts import STYLES, prompt
+from stages.parts.pretrained.clip import Clip, isolate, texts
+from stages.parts.pretrained.promptable import Candidates
+from stages.parts.pretrained.sam import Sam
+from stages.parts.store.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
 from stages.refine.__main__ import main, raw
-from stages.refine.candidates import Candidates
-from stages.refine.clip import Clip, isolate, texts
-from stages.refine.contour import turning
-from stages.refine.doubt import alpha, doubted, ring
 from stages.refine.entropy import Certainty
 from stages.refine.methods import Attention, Drawn, Found, OwnAttention, Prompted
-from stages.refine.phash import phash
-from stages.refine.prompts import STYLES, prompt
 from stages.refine.refiner import Raw, Refiner
-from stages.refine.sam import Sam
-from stages.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
 from tests.refine.test_refine_stage import CRF, attribution, edit_params, picture, place, table
 
 __all__ = ["place"]  # a fixture: tests ask for it by name

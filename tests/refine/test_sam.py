@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import SamModel, SamProcessor
 
-from stages.labels import GraftError
-from stages.refine.candidates import Candidates, Promptable
-from stages.refine.points import Points
-from stages.refine.prompts import on_object
-from stages.refine.sam import Sam
-from stages.refine.weights import locate
+from stages.parts.errors import GraftError
+from stages.parts.masks.points import Points
+from stages.parts.masks.sam_prompts import on_object
+from stages.parts.pretrained.promptable import Candidates, Promptable
+from stages.parts.pretrained.sam import Sam
+from stages.parts.pretrained.weights import locate
 
 POINTS = np.array([(20.0, 30.0), (20.0, 33.0), (26.5, 30.0), (20.0, 27.0), (13.5, 30.0)])
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.refine import scores
-from stages.refine.contour import canonical, energy, largest_contour, smoothness, turning
+from stages.parts.masks import scores
+from stages.parts.masks.contour import canonical, energy, largest_contour, smoothness, turning
 
 Mask = NDArray[np.bool_]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.labels import GraftError
+from stages.parts.errors import GraftError
+from stages.parts.masks.propagation import grid, labels, spread
 from stages.refine.methods import Drawn, OwnAttention
-from stages.refine.self_attention import grid, labels, spread
 from tests.refine.drawings import drawn
 
 

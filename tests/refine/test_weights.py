@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from stages.labels import GraftError
-from stages.refine.clip import Clip
-from stages.refine.primaps import Features
-from stages.refine.sam import Sam
-from stages.refine.weights import locate
+from stages.parts.errors import GraftError
+from stages.parts.pretrained.clip import Clip
+from stages.parts.pretrained.features import Features
+from stages.parts.pretrained.sam import Sam
+from stages.parts.pretrained.weights import locate
 
 OPEN: dict[str, Callable[[Path], Any]] = {"sam": Sam, "clip": lambda folder: Clip(folder, ["a bus"])}
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages.evaluate.confusion import confusion, scores
-from stages.labels import CITYSCAPES
-from stages.samples import Sample, build, png_bytes
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.measure.confusion import confusion, scores
+from stages.parts.store.samples import Sample, build, png_bytes
 
 ROOT = Path(__file__).parents[2]
 ROAD, SKY, BUS, TRUCK = (CITYSCAPES.id(name) for name in ("road", "sky", "bus", "truck"))
@@ -51,7 +51,7 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     params = YAML().load((ROOT / "params.yaml").read_text())
     params["classes"] = NOVEL
-    params["train"]["recipes"], params["train"]["seeds"] = ["baseline", "grafted"], [0, 1]
+    params["recipes"], params["seeds"] = ["baseline", "grafted"], [0, 1]
     with open("params.yaml", "w") as file:
         YAML().dump(params, file)
     write_scenes()

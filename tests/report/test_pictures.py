@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.labels import CITYSCAPES
-from stages.report import charts, colours, sheets
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.drawing import charts, colours, sheets
+from stages.parts.drawing.sheets import GAP, GREEN, LINE, RED, TILE
+from stages.parts.store.samples import Shards, png_array
 from stages.report.__main__ import main, richest
 from stages.report.paste import pasted
-from stages.report.sheets import GAP, GREEN, LINE, RED, TILE
-from stages.samples import Shards, png_array
 from tests.report.conftest import BUS, NOVEL, ROAD, TRUCK, truth
 
 BRIGHT = colours.palette(NOVEL)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dvc_render.vega import VegaRenderer
 
-from stages.report import tables
+from stages.parts.drawing import tables
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc/plots"
 NAMES = ["road", "bus"]

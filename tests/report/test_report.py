@@ -12,9 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.clean.rules import RULES
+from stages.parts.drawing.reasons import MEANINGS
 from stages.refine.refiner import EMPTY_MASK, EMPTY_SEED
 from stages.report.__main__ import main
-from stages.report.reasons import MEANINGS
 
 SAMPLER = Path(__file__).parents[2] / "stages/generate/sampler.py"
 OUTPUTS = ["summary.json", "iou.csv", "confusion.csv", "curves.csv", "overview.png"]
@@ -62,7 +62,7 @@ def test_the_page_of_one_seed_speaks_of_no_deviation(line: Path) -> None:
     Path("params.yaml").write_text(text.replace("absent: skip", "absent: mmseg"))
     with open("params.yaml") as file:
         params = YAML().load(file)
-    params["train"]["seeds"] = [1]
+    params["seeds"] = [1]
     with open("params.yaml", "w") as file:
         YAML().dump(params, file)
     main([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.report import sheets
+from stages.parts.drawing import sheets
 
 IMAGE = np.full((6, 6, 3), 90, np.uint8)
 MASK = np.zeros((6, 6), np.uint8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.evaluate.confusion import scores
-from stages.report import charts, tables
+from stages.parts.drawing import charts, tables
+from stages.parts.measure.confusion import scores
 
 NAMES = ["road", "wall", "bus"]  # wall does not occur in the truth
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.labels import GraftError
-from stages.samples import Built, Sample, Shards, build, key
+from stages.parts.errors import GraftError
+from stages.parts.store.samples import Built, Sample, Shards, build, key
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.labels import GraftError
-from stages.samples import (
+from stages.parts.errors import GraftError
+from stages.parts.store.samples import (
     Sample,
     Shards,
     build,
-    code_version,
     file_hash,
     key,
     npy_array,
@@ -181,19 +180,6 @@ def test_a_key_depends_on_every_part_and_not_on_their_order() -> None:
     assert len(key(seed=1)) == 16
     with pytest.raises(ValueError, match="not JSON compliant"):
         key(seed=float("nan"))
-
-
-def test_code_version_follows_the_source_and_not_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = []
-    for folder, text in (("one", "A = 1\n"), ("two", "A = 1\n"), ("three", "A = 2\n")):
-        (tmp_path / folder / "painted_room").mkdir(parents=True)
-        (tmp_path / folder / "painted_room" / "__init__.py").write_text("")
-        (tmp_path / folder / "painted_room" / "brush.py").write_text(text)
-        monkeypatch.syspath_prepend(tmp_path / folder)
-        versions.append(code_version("painted_room"))
-        monkeypatch.delitem(__import__("sys").modules, "painted_room")
-    assert versions[0] == versions[1] != versions[2]
-    assert code_version("stages.keys") != code_version("stages.shards")
 
 
 def test_file_hash_sees_names_and_bytes(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from stages.params import GraftError, read
-from stages.samples import Shards, png_array
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.parts.store.samples import Shards, png_array
+from stages.preflight import Params
 from stages.scenes.__main__ import main
 from stages.scenes.check import Tally, advice, table
 
@@ -113,7 +115,7 @@ def test_a_class_is_rare_below_one_image_in_a_hundred_or_hardly_a_pixel() -> Non
 def test_a_bad_split_is_a_sentence_with_its_key(tmp_path: Path, scenes: dict, words: list[str]) -> None:
     params(tmp_path, **scenes)
     with pytest.raises(GraftError) as caught:
-        read(tmp_path / "params.yaml")
+        read(Params, tmp_path / "params.yaml")
     said = str(caught.value)
     assert "\n" not in said and all(word in said for word in words) and "(folder)" not in said, said
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.folders import Pair, fitted, pairs, read_image, read_label
-from stages.idmaps import IDMAPS, IdMap, idmap
-from stages.labels import CITYSCAPES, IGNORE, GraftError
-from stages.samples import Sample, build
+from stages.parts.datasets.folders import Pair, fitted, pairs, read_image, read_label
+from stages.parts.datasets.idmaps import IDMAPS, IdMap, idmap
+from stages.parts.datasets.labels import CITYSCAPES, IGNORE
+from stages.parts.errors import GraftError
+from stages.parts.store.samples import Sample, build
 from stages.scenes.sources import Filed
 
 GREY = np.full((4, 6, 3), 90, np.uint8)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from stages.samples import Shards, png_array
+from stages.parts.store.samples import Shards, png_array
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stages import segmenter
-from stages.segmenter.hrda import HRDA, fuse
+from stages.parts import segmenter
+from stages.parts.segmenter.hrda import HRDA, fuse
 
 
 def network(name: str = "unet") -> HRDA:

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import SegformerConfig, SegformerForImageClassification
 
-from stages import segmenter, tensors
-from stages.segmenter import mit
-from stages.segmenter.hrda import HRDA
+from stages.parts import segmenter
+from stages.parts.pretrained import tensors
+from stages.parts.segmenter import mit
+from stages.parts.segmenter.hrda import HRDA
 
 
 def parameters(module: nn.Module) -> int:

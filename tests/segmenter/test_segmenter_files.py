@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stages import segmenter
+from stages.parts import segmenter
 
 
 def test_segmenter_files(tmp_path: Path):

@@ -12,8 +12,8 @@ import torch.utils.deterministic
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
 
-from stages import segmenter
-from stages.samples import Sample, build, key, png_bytes
+from stages.parts import segmenter
+from stages.parts.store.samples import Sample, build, key, png_bytes
 from stages.train.__main__ import main
 
 ROAD, BUILDING, SKY, CAR, TRUCK, BUS = 0, 2, 10, 13, 14, 15

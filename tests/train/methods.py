@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from stages import segmenter
+from stages.parts import segmenter
 from stages.train.methods import METHODS, Name, Options
 from stages.train.selftraining import SelfTraining
 

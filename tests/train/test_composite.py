@@ -10,9 +10,9 @@ from conftest import write_bank
 from mmseg.registry import TRANSFORMS
 from test_paste import bank, paste, pasting, run, street
 
-from stages.train.composite import Edge, match_colours, resize
-from stages.train.paste import PasteCutouts
-from stages.train.place import Scale
+from stages.parts.pasting.composite import Edge, match_colours, resize
+from stages.parts.pasting.paste import PasteCutouts
+from stages.parts.pasting.place import Scale
 from stages.train.presets import TRAIN
 
 SCENE = np.full((12, 12, 3), 100, np.uint8)

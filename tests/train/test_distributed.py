@@ -13,7 +13,7 @@ import torch
 from conftest import edit_params
 from safetensors.torch import load_file
 
-from stages.train.distributed import launch, share
+from stages.parts.learning.distributed import launch, share
 
 REPO = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ import itertools, json, os
 from pathlib import Path
 from mmengine import dist
 from mmengine.dataset import InfiniteSampler
-from stages.train.distributed import launch, share
+from stages.parts.learning.distributed import launch, share
 
 launcher = launch()["launcher"]
 draws = list(itertools.islice(InfiniteSampler(range(20), shuffle=False), 6))
@@ -72,10 +72,10 @@ MEANS = """
 import json, os
 from pathlib import Path
 import torch
-from stages.train.distance import feature_distance
-from stages.train.distributed import launch
-from stages.train.hooks import _mean_of_ranks
-from stages.train.pseudo import batch_classes, pseudo_label
+from stages.parts.learning.distance import feature_distance
+from stages.parts.learning.distributed import launch
+from stages.parts.learning.hooks import _mean_of_ranks
+from stages.parts.learning.pseudo_labels import batch_classes, pseudo_label
 
 launch()
 rank = int(os.environ["RANK"])

@@ -11,9 +11,9 @@ from methods import OPTIONS
 from mmengine.optim import LinearLR, PolyLR
 from torch import nn
 
-from stages.labels import GraftError
-from stages.train.hooks import LossCurve, MeanTeacher, ema_decay, ema_update
-from stages.train.optimisation import adamw, learning_rate
+from stages.parts.errors import GraftError
+from stages.parts.learning.hooks import LossCurve, MeanTeacher, ema_decay, ema_update
+from stages.parts.learning.optimisation import adamw, learning_rate
 
 SCHEDULERS = {"LinearLR": LinearLR, "PolyLR": PolyLR}
 

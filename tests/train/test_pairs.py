@@ -8,9 +8,9 @@ import pytest
 import torch
 from conftest import write_scenes
 
-from stages.samples import Shards
-from stages.train.dataset import SourceTarget
-from stages.train.transforms import Flip
+from stages.parts.learning.branches import SourceTarget
+from stages.parts.learning.transforms import Flip
+from stages.parts.store.samples import Shards
 
 pytestmark = pytest.mark.usefixtures("root")
 

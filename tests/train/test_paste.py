@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.samples import Sample, Shards, build, png_bytes
-from stages.train import composite
-from stages.train.composite import resize
-from stages.train.paste import Cutouts, PasteCutouts
-from stages.train.place import GROUND, Box, Scale, anywhere, on_ground
+from stages.parts.pasting import composite
+from stages.parts.pasting.composite import resize
+from stages.parts.pasting.paste import Cutouts, PasteCutouts
+from stages.parts.pasting.place import GROUND, Box, Scale, anywhere, on_ground
+from stages.parts.store.samples import Sample, Shards, build, png_bytes
 
 GREY = np.full((4, 4, 3), 100, np.uint8)
 BUILDING = np.full((4, 4), 2, np.uint8)

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages import params
-from stages.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.sections import read
+from stages.preflight import Params
 from stages.train.methods import METHODS
 from stages.train.preset import main
 from stages.train.presets import TRAIN
 
 ROOT = Path(__file__).parents[2]
-DEFAULT = params.read(ROOT / "params.yaml").train.method
+DEFAULT = read(Params, ROOT / "params.yaml").train.method
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(name: str) -> params.Params:
+def written(name: str) -> Params:
     main([name])
-    return params.read()
+    return read(Params)
 
 
 def test_daformer_has_its_published_values():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from stages.train.augment import strong_augment
-from stages.train.pseudo import batch_classes, class_mix, inside, mixed_target, pseudo_label
-from stages.train.streams import stream
+from stages.parts.learning.augment import strong_augment
+from stages.parts.learning.pseudo_labels import batch_classes, class_mix, inside, mixed_target, pseudo_label
+from stages.parts.store.streams import draw_stream
 
 LABEL = torch.tensor([[10, 10, 2, 2], [13, 13, 0, 255]])  # sky, building, car, road, ignored
 
@@ -101,13 +101,13 @@ def test_hrdas_margin_is_of_the_image_before_the_crop():
 
 def test_strong_augmentation_happens_as_often_as_it_says_and_stays_in_range():
     image = torch.rand(3, 32, 64, generator=torch.Generator().manual_seed(0))
-    changed = [strong_augment(image, stream(0, k, "augment"), 0.8, 0.2, 0.0).ne(image).any() for k in range(300)]
+    changed = [strong_augment(image, draw_stream(0, k, "augment"), 0.8, 0.2, 0.0).ne(image).any() for k in range(300)]
     assert abs(sum(map(int, changed)) - 240) < 30  # 80 %; a port of DAFormer has 20 %
-    both = strong_augment(image, stream(0, 1, "augment"), 1.0, 0.2, 1.0)
+    both = strong_augment(image, draw_stream(0, 1, "augment"), 1.0, 0.2, 1.0)
     assert both.shape == image.shape
     assert 0 <= both.min() <= both.max() <= 1
-    assert (both == strong_augment(image, stream(0, 1, "augment"), 1.0, 0.2, 1.0)).all()
-    assert (image == strong_augment(image, stream(0, 1, "augment"), 0.0, 0.2, 0.0)).all()
+    assert (both == strong_augment(image, draw_stream(0, 1, "augment"), 1.0, 0.2, 1.0)).all()
+    assert (image == strong_augment(image, draw_stream(0, 1, "augment"), 0.0, 0.2, 0.0)).all()
 
 
 def test_a_margin_larger_than_the_image_leaves_nothing():

@@ -10,10 +10,10 @@ import torch.utils.deterministic
 from methods import batch, losses, model
 from mmseg.structures import SegDataSample
 
-from stages.train.masking import block_mask
+from stages.parts.learning.masking import block_mask
+from stages.parts.learning.optimisation import adamw
+from stages.parts.store.streams import draw_stream
 from stages.train.methods import METHODS, Name
-from stages.train.optimisation import adamw
-from stages.train.streams import stream
 
 TERMS: dict[Name, set[str]] = {
     "source_only": {"source.loss"},
@@ -127,7 +127,7 @@ def test_masked_images_are_0_on_hidden_blocks_and_the_augmented_image_elsewhere(
     segmentor = model("mic", jitter_probability=0.0, blur_probability=0.0)
     data = segmentor.data_preprocessor(batch(), True)
     images, samples = data["inputs"]["target"], data["data_samples"]["source"]
-    masks = [block_mask((64, 128), 8, 0.7, stream(0, k, "mask")) for k in range(2)]
+    masks = [block_mask((64, 128), 8, 0.7, draw_stream(0, k, "mask")) for k in range(2)]
     hidden = segmentor._masked(images, samples)
     for k, mask in enumerate(masks):
         assert 0.1 < mask.mean() < 0.5

@@ -10,14 +10,15 @@ from conftest import edit_params
 from mmengine.runner import Runner
 
 import stages.train.__main__ as train_main
-from stages import params
-from stages.samples import Shards
+from stages.parts.learning.transforms import Crop, Flip, ResizeTo
+from stages.parts.pasting.composite import Edge
+from stages.parts.pasting.paste import read_bank
+from stages.parts.pasting.place import Scale
+from stages.parts.sections import read
+from stages.parts.store.samples import Shards
+from stages.preflight import Params
 from stages.train import setup
-from stages.train.composite import Edge
-from stages.train.paste import read_bank
-from stages.train.place import Scale
-from stages.train.transforms import Crop, Flip, ResizeTo
-from stages.train_params import Train
+from stages.train.params import Train
 
 ENCODER = str(Path(__file__).parents[2] / "models/miniature/encoder")
 DISTINCT: dict[str, Any] = {
@@ -41,7 +42,7 @@ DISTINCT: dict[str, Any] = {
 @pytest.fixture
 def train(root: Path) -> Train:
     edit_params(root, lambda content: content["train"].update(DISTINCT))
-    return params.read().train
+    return read(Params).train
 
 
 def test_the_losses_options(train: Train):
@@ -83,7 +84,7 @@ def test_the_pairs(train: Train):
     cooler = setup.dataset(_with(train, temperature=0.2), 5, *sides, read_bank(Shards("data/cutouts/grafted"))).rare
     assert cooler is not None and cooler.probabilities != rare.probabilities
     many = _with(train, min_pixels=10_000)
-    with pytest.raises(params.GraftError, match="more than 10000 pixels"):
+    with pytest.raises(GraftError, match="more than 10000 pixels"):
         setup.dataset(many, 5, *sides, read_bank(Shards("data/cutouts/grafted")))
 
 

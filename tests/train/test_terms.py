@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.labels import GraftError
-from stages.train.distance import feature_distance, thing_cells
-from stages.train.masking import block_mask
-from stages.train.rare import Draw, RareClasses, class_probabilities, count
+from stages.parts.errors import GraftError
+from stages.parts.learning.distance import feature_distance, thing_cells
+from stages.parts.learning.masking import block_mask
+from stages.parts.learning.rare_classes import Draw, RareClasses, class_probabilities, count
 
 
 def test_a_cell_is_a_things_if_one_class_fills_three_quarters_of_it():

@@ -12,11 +12,13 @@ import torch
 from conftest import edit_params, encoder_of_a_unet, outputs, write_scenes
 from safetensors.torch import load_file
 
-from stages import params, segmenter
-from stages.samples import Shards, png_array
+from stages.parts import segmenter
+from stages.parts.pasting.paste import read_bank
+from stages.parts.sections import read
+from stages.parts.store.samples import Shards, png_array
+from stages.preflight import Params
 from stages.train import materialise, setup
 from stages.train.__main__ import main
-from stages.train.paste import read_bank
 
 pytestmark = pytest.mark.usefixtures("root")
 REPO = Path(__file__).parents[2]
@@ -87,7 +89,7 @@ def test_materialised_sets_hold_what_training_would_paste_and_the_published_tabl
         assert {int(c): n for c, n in entry.items()} == {int(c): int((label == c).sum()) for c in np.unique(label)}
     assert all(entry[1] > 0 for entries in having.values() for entry in entries)
     assert sum(len(entries) for entries in having.values()) == sum(len(entry) for entry in stats)
-    paste = setup.pasting(params.read().train.paste, read_bank(Shards("data/cutouts/grafted")))
+    paste = setup.pasting(read(Params).train.paste, read_bank(Shards("data/cutouts/grafted")))
     source = Shards("data/scenes/source")
     files = source.read(source.rows[3]["uid"])
     arrays = {"img": png_array(files["image.png"]), "gt_seg_map": png_array(files["label.png"])}

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from conftest import edit_params, encoder_of_a_unet, fails, write, write_scenes
 
-from stages import params
-from stages.labels import LABELS, GraftError, LabelSpace
-from stages.samples import Shards, png_bytes
+from stages.parts.datasets.labels import LABELS, LabelSpace
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
+from stages.parts.store.samples import Shards, png_bytes
+from stages.preflight import Params
 from stages.train import setup
 from stages.train.__main__ import _work_folder, main
 from stages.train.labelled import labelled
@@ -58,7 +60,7 @@ def test_a_published_size_for_small_scenes_is_one_sentence(root: Path, capsys: p
     assert "[136, 256] is more than 4 times as large as images of data/scenes/source" in fails(capsys, "grafted", "0")
     sides = Shards("data/scenes/source"), Shards("data/scenes/target")
     edit_params(root, lambda params: params["train"].update(target_size=[128, 256], source_size=[128, 256]))
-    setup.check(params.read().train, *sides)
+    setup.check(read(Params).train, *sides)
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
@@ -130,7 +132,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
 
 def test_another_number_of_classes_is_another_training(root: Path, monkeypatch: pytest.MonkeyPatch):
     def key() -> str:
-        return _work_folder("baseline", 0, params.read().train, None, Shards("data/scenes/source")).name
+        return _work_folder("baseline", 0, read(Params).train, None, Shards("data/scenes/source")).name
 
     before = key()
     assert key() == before

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from conftest import BUS, CAR, write_bank
 
-from stages.labels import GraftError
-from stages.samples import Shards, png_bytes
+from stages.parts.errors import GraftError
+from stages.parts.learning.branches import SourceTarget, read_label
+from stages.parts.learning.rare_classes import RareClasses, class_pixels
+from stages.parts.learning.transforms import Crop, Flip, ResizeTo
+from stages.parts.pasting.paste import PasteCutouts, read_bank
+from stages.parts.pasting.place import Scale
+from stages.parts.store.samples import Shards, png_bytes
 from stages.train import setup
-from stages.train.dataset import SourceTarget, read_label
-from stages.train.paste import PasteCutouts, read_bank
-from stages.train.place import Scale
-from stages.train.rare import RareClasses, class_pixels
-from stages.train.transforms import Crop, Flip, ResizeTo
 
 
 def results(draw: int = 0, height: int = 40, width: int = 60) -> dict:

@@ -1,0 +1,50 @@
+"""What the stage reads of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from stages.parts.sections import Classes, Count, NonNegative, Section, Sections, Share, known
+
+
+class Rules(Section):
+    """A threshold per rule; None where the preset's holds. To switch a preset's rule off, give it a limit that nothing
+    crosses."""
+
+    max_area: Share | None = None
+    max_lower_half: Share | None = None
+    min_smoothness: NonNegative | None = None
+    max_energy: NonNegative | None = None
+    min_area: Share | None = None
+    max_turning: NonNegative | None = None
+    max_components: Count | None = None
+    min_largest_share: Share | None = None
+    max_border: Share | None = None
+    min_predicted_iou: Share | None = None
+    min_stability: Share | None = None
+    min_agreement: Share | None = None
+    min_map_agreement: Share | None = None
+    min_class_score: Share | None = None
+    min_class_margin: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    area_tails: Annotated[float, Field(ge=0.0, lt=0.5)] | None = None
+    min_distance: Annotated[int, Field(ge=0, le=64)] | None = None
+    keep_certain: Share | None = None
+    max_count: Count | None = None
+
+
+class Clean(Rules):
+    preset: Literal["none", "ucg", "strict"]
+    order: Literal["stability", "predicted_iou", "class_score", "agreement"]
+    classes: Annotated[dict[str, Rules], AfterValidator(known)]
+
+    def changes(self, name: str) -> list[dict[str, float | None]]:
+        """What is set beside the preset, for all classes and then for this one."""
+        own = self.classes.get(name, Rules())
+        return [self.model_dump(exclude={"preset", "order", "classes"}), own.model_dump()]
+
+
+class Params(Sections):
+    classes: Classes
+    clean: Clean

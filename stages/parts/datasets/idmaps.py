@@ -1,0 +1,140 @@
+"""Id maps: what the pixels of a published dataset's label files mean, as Cityscapes train ids.
+
+A map lists every value that a well-formed label file may hold, those that count as IGNORE too: a value that it
+does not list is a fault of the file or of the choice of map, and never becomes a class in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.parts.datasets.labels import IGNORE, LABELS
+from stages.parts.errors import GraftError
+
+UNKNOWN = 254  # no label space has so many classes
+
+
+@dataclass(frozen=True)
+class IdMap:
+    """How to read one dataset's labels: `ids` (value -> train id) or, where labels are coloured, `colours`.
+
+    `images` and `labels` are the ends of the file names, cut off to find the label of an image: the label of
+    "aachen_0_leftImg8bit.png" is "aachen_0_gtFine_labelIds.png". Without an end, any picture's suffix is cut off.
+    Where the set is `partial`, images without a label are passed over; elsewhere they are a fault."""
+
+    title: str
+    ids: Mapping[int, int] = field(default_factory=dict)
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    images: str = ""
+    labels: str = ".png"
+    partial: bool = False
+
+    def train_ids(self, label: NDArray) -> NDArray[np.uint8]:
+        """(H, W) uint8 or uint16 ids, or (H, W, 3) uint8 colours for a map of colours -> (H, W) uint8 train ids.
+
+        Raises ValueError that names a value which the map lacks, or says that the label is of the other kind."""
+        if self.colours:
+            return self._of_colours(label)
+        if label.ndim != 2:
+            raise ValueError(f"it is a colour picture, but {self.title} labels are ids")
+        table = np.full(1 << 16, UNKNOWN, dtype=np.uint8)
+        table[list(self.ids)] = list(self.ids.values())
+        mapped = table[label]
+        if (unknown := label[mapped == UNKNOWN]).size:
+            raise ValueError(f"{self.title} has no id {unknown.min()}")
+        return mapped
+
+    def _of_colours(self, label: NDArray) -> NDArray[np.uint8]:
+        if label.ndim != 3:
+            raise ValueError(f"it is a grey or a palette picture, but {self.title} labels are colours")
+        mapped = np.full(label.shape[:2], UNKNOWN, dtype=np.uint8)
+        for colour, train_id in self.colours.items():
+            mapped[(label == np.array(colour)).all(axis=2)] = train_id
+        if (unknown := label[mapped == UNKNOWN]).size:
+            raise ValueError(f"{self.title} has no colour {tuple(unknown[0].tolist())}")
+        return mapped
+
+
+def _listed(classes: Mapping[int, str], ignored: Iterable[int]) -> dict[int, int]:
+    """value -> train id, from value -> class name, and the values that are ignored."""
+    return dict.fromkeys(ignored, IGNORE) | {value: LABELS.id(name) for value, name in classes.items()}
+
+
+# Cityscapes' own label ids; GTA5 uses them too.
+LABEL_IDS = {
+    7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole", 19: "traffic light",
+    20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car", 27: "truck",
+    28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle",
+}  # fmt: skip
+# SYNTHIA-RAND-LABELS: the 16 classes that are compared. Terrain, truck and train have ids in its list too, but
+# none of its images shows them.
+SYNTHIA = {
+    1: "sky", 2: "building", 3: "road", 4: "sidewalk", 5: "fence", 6: "vegetation", 7: "pole", 8: "car",
+    9: "traffic sign", 10: "person", 11: "bicycle", 12: "motorcycle", 15: "traffic light", 16: "terrain", 17: "rider",
+    18: "truck", 19: "bus", 20: "train", 21: "wall",
+}  # fmt: skip
+# CamVid as SegNet published it, 11 classes. Trucks and buses are cars there, a bicyclist is drawn with the bicycle.
+CAMVID = {
+    0: "sky", 1: "building", 2: "pole", 3: "road", 4: "sidewalk", 5: "vegetation", 6: "traffic sign", 7: "fence",
+    8: "car", 9: "person", 10: "rider",
+}  # fmt: skip
+# CamVid as drawn, 32 colours. Truck_Bus is one class there, so it can be neither here.
+CAMVID_COLOURS = {
+    (128, 128, 128): "sky", (128, 0, 0): "building", (192, 0, 128): "building", (64, 192, 0): "wall",
+    (64, 64, 128): "fence", (192, 192, 128): "pole", (128, 64, 128): "road", (128, 0, 192): "road",
+    (192, 0, 64): "road", (0, 0, 192): "sidewalk", (128, 128, 0): "vegetation", (192, 192, 0): "vegetation",
+    (192, 128, 128): "traffic sign", (0, 64, 64): "traffic light", (64, 64, 0): "person", (192, 128, 64): "person",
+    (0, 128, 192): "rider", (64, 0, 128): "car", (64, 128, 192): "car", (192, 64, 128): "train",
+    (192, 0, 192): "motorcycle",
+}  # fmt: skip
+CAMVID_IGNORED = (
+    (0, 0, 0), (64, 128, 64), (0, 128, 64), (64, 0, 192), (128, 128, 64), (128, 64, 64), (64, 192, 128),
+    (128, 128, 192), (0, 0, 64), (192, 128, 192), (64, 0, 64),
+)  # fmt: skip
+VOC = {2: "bicycle", 6: "bus", 7: "car", 14: "motorcycle", 15: "person", 19: "train"}
+# COCO-Stuff's pixel maps hold id - 1 of its list of 182 labels.
+COCO_STUFF = {
+    0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 6: "train", 7: "truck", 9: "traffic light",
+    11: "traffic sign", 12: "traffic sign", 95: "building", 96: "vegetation", 105: "sky", 110: "terrain",
+    112: "fence", 123: "terrain", 127: "building", 139: "sidewalk", 148: "road", 156: "sky", 157: "building",
+    168: "vegetation", 170: "wall", 171: "wall", 172: "wall", 174: "wall",
+}  # fmt: skip
+
+TRAIN_IDS = {train_id: name for train_id, name in enumerate(LABELS.names)}
+
+IDMAPS = {
+    "train_ids": IdMap("Cityscapes train ids", _listed(TRAIN_IDS, [IGNORE])),
+    "cityscapes": IdMap(
+        "Cityscapes", _listed(LABEL_IDS, [*range(34), 255]),
+        images="_leftImg8bit.png", labels="_gtFine_labelIds.png",
+    ),
+    "gta5": IdMap("GTA5", _listed(LABEL_IDS, [*range(35), 255])),
+    "synthia": IdMap("SYNTHIA-RAND-LABELS", _listed(SYNTHIA, range(23))),
+    "camvid": IdMap("CamVid (11 classes)", _listed(CAMVID, [11, 255])),
+    "camvid_colours": IdMap(
+        "CamVid (32 colours)",
+        colours=dict.fromkeys(CAMVID_IGNORED, IGNORE)
+        | {colour: LABELS.id(name) for colour, name in CAMVID_COLOURS.items()},
+        images=".png", labels="_L.png",
+    ),
+    "voc": IdMap("Pascal VOC", _listed(VOC, [*range(21), 255]), images=".jpg", partial=True),
+    "coco_stuff": IdMap("COCO-Stuff", _listed(COCO_STUFF, [*range(182), 255]), images=".jpg"),
+}  # fmt: skip
+
+
+def idmap(ids: str | Mapping[int, str], where: str) -> IdMap:
+    """The map of this name, or one of the user's own: {value: class name, or "ignore"}. 255 may stay unlisted.
+
+    Raises GraftError that begins with `where`, the key in params.yaml."""
+    if isinstance(ids, str):
+        if ids not in IDMAPS:
+            raise GraftError(f"{where}: there is no id map {ids!r}; take one of {', '.join(IDMAPS)}, or write a table")
+        return IDMAPS[ids]
+    classes = {value: name for value, name in ids.items() if name != "ignore"}
+    if unknown := sorted(set(classes.values()) - set(LABELS.names)):
+        raise GraftError(f"{where}: {unknown[0]!r} is no class; use 'ignore' or one of {', '.join(LABELS.names)}")
+    return IdMap("the table of params.yaml", _listed(classes, [IGNORE, *ids]))

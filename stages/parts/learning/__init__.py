@@ -1,0 +1,1 @@
+"""How a segmenter learns: batches, augmentations, pseudo-labels, teachers, optimisation, several GPUs."""

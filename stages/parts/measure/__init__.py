@@ -1,0 +1,1 @@
+"""From label maps to numbers: confusion matrix, IoU, boundary IoU."""

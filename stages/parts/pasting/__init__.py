@@ -1,0 +1,1 @@
+"""Cutouts laid into labelled scenes: where, how large, and how they meet the scene."""

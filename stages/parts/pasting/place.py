@@ -1,0 +1,81 @@
+"""Where in a scene a cutout goes, and how large it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.parts.datasets.labels import LABELS
+
+GROUND = [LABELS.id(name) for name in ("road", "sidewalk", "terrain")]
+IS_GROUND = np.isin(np.arange(256), GROUND).astype(np.uint8)
+
+
+class Box(NamedTuple):
+    """Where a cutout goes: its upper left pixel, which may lie outside of the image, and its size."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a cutout becomes.
+
+    by        height: its height, as a share of the scene's; area: its opaque area, as a share of the scene's; native:
+              as it is [UCG]
+    smallest, largest   of height or area; log-uniform between the two
+    """
+
+    by: Literal["height", "area", "native"]
+    smallest: float = 1.0
+    largest: float = 1.0
+
+    def size(self, scene: tuple[int, int], cutout: NDArray[np.uint8], nearness: float) -> tuple[int, int]:
+        """(height, width) in pixels, the cutout's shape kept; nearness in 0..1 is the quantile of the size."""
+        height, width = cutout.shape[:2]
+        if self.by == "native":
+            return height, width
+        if self.by == "height":
+            tall = scene[0] * self.smallest * (self.largest / self.smallest) ** nearness
+        else:
+            share = self.smallest * (self.largest / self.smallest) ** nearness
+            filled = max(1, np.count_nonzero(cutout[..., 3] >= 128))
+            tall = height * (share * scene[0] * scene[1] / filled) ** 0.5
+        rows = max(1, round(tall))
+        return rows, max(1, round(rows * width / height))
+
+
+def on_ground(
+    label: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Generator, scale: Scale
+) -> Box | None:
+    """A box for a cutout; the middle of its lower edge is on a ground pixel of the label (H, W).
+
+    What is large is near, and what is near stands low in the image: the foot's rank among the ground pixels, from the
+    top down, is the size's quantile, give or take a tenth. None where the label shows no ground.
+    """
+    ground = cv2.LUT(np.ascontiguousarray(label), IS_GROUND)
+    upto = np.cumsum(cv2.reduce(ground, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S))  # from far to near: this row and above
+    if not upto[-1]:
+        return None
+    nearness = rng.random()
+    height, width = scale.size(label.shape, cutout, nearness)
+    foot = round(np.clip(nearness + rng.normal(0, 0.1), 0, 1) * (int(upto[-1]) - 1))
+    row = int(np.searchsorted(upto, foot, side="right"))
+    col = int(np.flatnonzero(ground[row])[foot - (upto[row - 1] if row else 0)])
+    return Box(row + 1 - height, col - width // 2, height, width)
+
+
+def anywhere(label: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Generator, scale: Scale) -> Box:
+    """Uniform over all places wholly inside [UCG]. What is larger than the image is shrunk to it."""
+    height, width = scale.size(label.shape, cutout, 0.0 if scale.by == "native" else rng.random())
+    fit = min(1.0, label.shape[0] / height, label.shape[1] / width)
+    height, width = max(1, int(height * fit)), max(1, int(width * fit))
+    row = rng.integers(0, label.shape[0] - height, endpoint=True)
+    return Box(int(row), int(rng.integers(0, label.shape[1] - width, endpoint=True)), height, width)

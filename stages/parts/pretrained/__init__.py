@@ -1,0 +1,1 @@
+"""Pretrained models: where their weights are, whether they are whole, and how each is asked."""

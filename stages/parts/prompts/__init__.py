@@ -1,0 +1,1 @@
+"""Prompts, and where the class word stands in them: grammars and captions."""

@@ -1,0 +1,1 @@
+"""The attention recorder: what a diffusion model attends to while it draws, summed up as it goes."""

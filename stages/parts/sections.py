@@ -1,0 +1,132 @@
+"""params.yaml: how a stage reads its own sections of it, strictly, before any work.
+
+The file is read with YAML 1.2 rules, as DVC reads it: PyYAML would take `1e-2` for a string, and the lock would
+certify a value that the stage never saw. An unknown key, a wrong type or a value out of range is one sentence.
+Each room's params.py says what the room reads: a class of sections, such as
+
+    class Params(Sections):
+        classes: Classes
+        clean: Clean
+
+of which `read(Params)` looks at these two alone. stages/preflight.py looks at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.parts.datasets.labels import LABELS
+from stages.parts.errors import GraftError
+
+FILE = "params.yaml"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Number = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Side = Annotated[int, Field(ge=16, le=4096, multiple_of=8)]
+Size = Annotated[list[Side], Field(min_length=2, max_length=2)]  # height, width
+Window = Annotated[list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2)]
+Names = TypeVar("Names", bound=Iterable[str])
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, no coercion, no unknown key, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Sections(BaseModel):
+    """What one stage reads of params.yaml: the sections that it names, and no others."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+Schema = TypeVar("Schema", bound=Sections)
+
+
+def known(names: Names) -> Names:
+    """A validator: the names as they are, or ValueError with the first that is no class of parts/datasets/labels.py."""
+    for name in names:
+        try:
+            LABELS.id(name)
+        except GraftError as error:
+            raise ValueError(str(error)) from None
+    return names
+
+
+def unlike(given: Sequence[Any], info: ValidationInfo) -> Sequence[Any]:
+    """A validator: the list as it is, or ValueError with the first entry that it holds twice."""
+    twice = [each for k, each in enumerate(given) if each in given[:k]]
+    if twice:
+        raise ValueError(f"{info.field_name} names {twice[0]} twice")
+    return given
+
+
+def plain(names: list[str]) -> list[str]:
+    """A validator: names that a DVC stage may have."""
+    for name in names:
+        if " " in name:
+            raise ValueError(f"class {name!r} has a space in its name, which a stage's name may not have")
+    return names
+
+
+ClassNames = Annotated[list[str], AfterValidator(known)]
+Classes = Annotated[ClassNames, Field(min_length=1), AfterValidator(plain), AfterValidator(unlike)]
+Recipes = Annotated[
+    list[Literal["baseline", "grafted", "blobs", "shuffled"]], Field(min_length=1), AfterValidator(unlike)
+]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unlike)]
+
+
+def read(schema: type[Schema], path: Path | str = FILE) -> Schema:
+    """The sections that `schema` names. Raises GraftError: one sentence with file, key and what it should be."""
+    try:
+        return schema.model_validate(content(path))
+    except ValidationError as error:
+        raise GraftError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def content(path: Path | str = FILE) -> dict[str, Any]:
+    """The whole file, unchecked. GraftError when it is missing, no UTF-8, no YAML, or no table."""
+    path = Path(path)
+    try:
+        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GraftError(f"{path}: no such file here; run the stage from the root of the repo") from None
+    except UnicodeDecodeError:
+        raise GraftError(f"{path} is not UTF-8 text; save it as such") from None
+    except YAMLError as error:
+        raise GraftError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise GraftError(f"{path} must be a table of sections, one per stage")
+    return found
+
+
+def check_class(name: str, classes: Sequence[str]) -> None:
+    """GraftError for a class that params.yaml does not name."""
+    if name not in classes:
+        raise GraftError(f"{FILE} classes: {name!r} is not among {', '.join(classes)}; add it there")
+
+
+def _sentence(error: Any) -> str:
+    """One pydantic error as words: the dotted key, the complaint, and the value that is there."""
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith("(")) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}; remove it or correct its name"
+    if error["type"] == "missing":
+        return f"key {key} is missing"
+    complaint = error["msg"].removeprefix("Value error, ")
+    if error["type"] != "value_error":  # ours are written as they should read, and may begin with a name
+        complaint = complaint[0].lower() + complaint[1:]
+    value = error["input"]
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | list) or value is None else ""
+    return f"{key}: {complaint}{shown}"

@@ -1,0 +1,181 @@
+"""The sample: identity, index, shards, resume. The only code that writes sample files.
+
+A sample's key is a hash of everything that made it, its sha256 one of everything in it. A run keeps the
+samples of its folder whose key and sha256 both match, makes the others, and leaves the same bytes as a run
+from nothing. While it runs, or after it was killed, the folder also holds
+    .partial/<uid>.<key>.tar   one finished sample each, its row in the member ".row"
+stages/parts/store/shards.py tells the format of a finished folder.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from stages.parts.errors import GraftError
+from stages.parts.store.atomic import write_whole
+from stages.parts.store.keys import canonical, file_hash, key
+from stages.parts.store.pictures import npy_array, npy_bytes, png_array, png_bytes
+from stages.parts.store.shards import INDEX, OWN_FIELDS, Shards, Stored, content_hash, parse_row, tar_spans, write_tar
+
+__all__ = [
+    "Built",
+    "Sample",
+    "Shards",
+    "build",
+    "file_hash",
+    "key",
+    "npy_array",
+    "npy_bytes",
+    "png_array",
+    "png_bytes",
+]
+
+PARTIAL = ".partial"
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+Make = Callable[[list[str]], Iterable["Sample"]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample in memory: `files` is suffix ("image.png") -> content, `row` what the index says of it."""
+
+    uid: str
+    key: str
+    row: dict[str, Any]
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a run did: how many samples it kept and how many it made."""
+
+    kept: int
+    made: int
+
+
+def build(folder: Path | str, wanted: Mapping[str, str], make: Make, *, title: str, shard_size: int = 500) -> Built:
+    """Bring `folder` to hold exactly the samples `wanted` (uid -> key), the same bytes as a run from nothing.
+
+    Keeps what a finished or a killed run left and still matches; calls `make` with the sorted uids of the
+    rest, not at all when none is missing. `make` may yield them in any order; each is on disk before the next
+    is asked for. The old index stays valid until the new one replaces it. Every other file of the folder is
+    deleted last: a table that lies beside the shards is written after this call. Raises GraftError when the
+    disk is full, ValueError when `make` does not give what it was asked for."""
+    folder = Path(folder)
+    for name in (*wanted, *wanted.values()):
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{title}: {name!r} cannot name a sample; use letters, digits, '-' and '_'")
+    (folder / PARTIAL).mkdir(parents=True, exist_ok=True)
+    kept = _matching(folder, wanted, title)
+    missing = {uid: wanted[uid] for uid in sorted(wanted.keys() - kept.keys())}
+    made = _make(folder, missing, make, title) if missing else {}
+    _finish(folder, kept | made, shard_size, title)
+    print(f"{title}: kept {len(kept)}, made {len(made)}")
+    return Built(len(kept), len(made))
+
+
+def _matching(folder: Path, wanted: Mapping[str, str], title: str) -> dict[str, Stored]:
+    """uid -> an intact sample on disk that has the wanted key. Damaged ones are named on stderr."""
+    kept: dict[str, Stored] = {}
+    damaged = set()
+    found = [stored for stored in _on_disk(folder) if wanted.get(stored.row["uid"]) == stored.row["key"]]
+    for stored in tqdm(found, desc=f"{title}: checking", unit="sample", delay=2, leave=False):
+        uid = stored.row["uid"]
+        try:
+            stored.files()
+        except GraftError:
+            damaged.add(uid)
+        else:
+            kept.setdefault(uid, stored)
+    if lost := sorted(damaged - kept.keys()):
+        some = ", ".join(lost[:5]) + ", ..." * (len(lost) > 5)
+        print(f"{title}: {len(lost)} damaged in {folder}, made again: {some}", file=sys.stderr)
+    return kept
+
+
+def _on_disk(folder: Path) -> Iterator[Stored]:
+    """Every sample that a finished run and then a killed one left in the folder, unverified."""
+    index = folder / INDEX
+    lines = index.read_bytes().splitlines() if index.is_file() else []
+    rows = [row for line in lines if (row := parse_row(line))]
+    if len(rows) < len(lines):
+        print(f"{index}: {len(lines) - len(rows)} damaged lines, their samples are made again", file=sys.stderr)
+    spans = {shard: tar_spans(folder / shard) for shard in sorted({row["shard"] for row in rows})}
+    for row in rows:
+        yield Stored(row, folder / row["shard"], spans[row["shard"]].get(row["uid"], {}))
+    for path in sorted((folder / PARTIAL).glob("*.tar")):
+        yield from _partial(path)
+
+
+def _partial(path: Path) -> Iterator[Stored]:
+    """The sample of one partial file; nothing when it cannot be read."""
+    spans = tar_spans(path)
+    offset, size = spans.get("", {}).get("row", (0, 0))
+    with open(path, "rb") as tar:
+        tar.seek(offset)
+        row = parse_row(tar.read(size))
+    if row is not None:
+        yield Stored(row, path, spans.get(row["uid"], {}))
+
+
+def _make(folder: Path, missing: dict[str, str], make: Make, title: str) -> dict[str, Stored]:
+    """Make the missing samples (uid -> key), each safe on disk as soon as it is yielded."""
+    made: dict[str, Stored] = {}
+    with tqdm(total=len(missing), desc=title, unit="sample") as progress:
+        for sample in make(list(missing)):
+            if sample.uid in made or missing.get(sample.uid) != sample.key:
+                raise ValueError(f"{title}: sample {sample.uid} with key {sample.key} was not asked for")
+            made[sample.uid] = _persist(folder, sample, waiting=len(missing) - len(made))
+            progress.update()
+    if forgotten := sorted(missing.keys() - made.keys()):
+        raise ValueError(f"{title}: {len(forgotten)} samples were not made, the first is {forgotten[0]}")
+    return made
+
+
+def _persist(folder: Path, sample: Sample, waiting: int) -> Stored:
+    """Write one sample to its partial file."""
+    if clash := sorted(sample.row.keys() & set(OWN_FIELDS)):
+        raise ValueError(f"{sample.uid}: a row may not set the field {clash[0]}, the index does")
+    path = folder / PARTIAL / f"{sample.uid}.{sample.key}.tar"
+    row = json.loads(canonical(sample.row)) | {"uid": sample.uid, "key": sample.key, "shard": path.name}
+    row["sha256"] = content_hash(row, sample.files)
+    members = [(f"{sample.uid}.{suffix}", content) for suffix, content in sample.files.items()]
+    needed = 2 * waiting * sum(len(content) for _, content in members)  # written twice: here, then to a shard
+    write_tar(path, [(".row", canonical(row).encode()), *members], needed)
+    return Stored(row, path, tar_spans(path).get(sample.uid, {}))
+
+
+def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str) -> None:
+    """Pack the samples into shards, then write the index, then delete all else."""
+    for path in set((folder / PARTIAL).iterdir()) - {one.path for one in stored.values()}:
+        path.unlink()  # makes room: samples of another setting, which the end of this run would delete anyway
+    uids, lines, shards = sorted(stored), [], set()
+    groups = [[stored[uid] for uid in uids[k : k + shard_size]] for k in range(0, len(uids), shard_size)]
+    for number, group in enumerate(tqdm(groups, desc=f"{title}: packing", unit="shard", delay=2, leave=False)):
+        shard = f"{number:05d}-{key(samples=[one.row['sha256'] for one in group])[:12]}.tar"
+        needed = sum(size for one in group for _, size in one.spans.values())
+        write_tar(folder / shard, _members(group), needed)
+        lines += [canonical(one.row | {"shard": shard}) + "\n" for one in group]
+        shards.add(shard)
+    write_whole(folder / INDEX, "".join(lines))
+    _sweep(folder, shards | {INDEX})
+
+
+def _members(group: list[Stored]) -> Iterator[tuple[str, bytes]]:
+    for stored in group:
+        for suffix, content in sorted(stored.files().items()):
+            yield f"{stored.row['uid']}.{suffix}", content
+
+
+def _sweep(folder: Path, needed: set[str]) -> None:
+    for path in folder.iterdir():
+        if path.name not in needed:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

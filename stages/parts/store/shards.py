@@ -1,0 +1,149 @@
+"""Samples on disk: the index, the tars, and verified reading.
+
+A finished folder holds nothing but
+    index.jsonl           one line per sample, sorted by uid: {"uid", "key", "sha256", "shard", ...its row}
+    <number>-<hash>.tar   members "<uid>.<suffix>", sorted; the hash is over the samples inside: a new shard
+                          never overwrites a different one that the index on disk still names
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from stages.parts.errors import GraftError
+from stages.parts.store.atomic import replacing
+from stages.parts.store.keys import canonical
+
+Row = dict[str, Any]
+Spans = dict[str, tuple[int, int]]
+
+INDEX = "index.jsonl"
+OWN_FIELDS = ("uid", "key", "sha256", "shard")
+TAR_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.tar")
+
+
+def content_hash(row: Row, files: dict[str, bytes]) -> str:
+    """sha256 over a sample's uid, key, row and files, whichever shard it lies in."""
+    content = [[suffix, hashlib.sha256(files[suffix]).hexdigest()] for suffix in sorted(files)]
+    known = {name: value for name, value in row.items() if name not in ("sha256", "shard")}
+    return hashlib.sha256(canonical([known, content]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sample on disk: its row, the tar it lies in, and suffix -> (offset, size) of its members there."""
+
+    row: Row
+    path: Path
+    spans: Spans
+
+    def files(self) -> dict[str, bytes]:
+        """The members, suffix -> content. GraftError when they and the row do not match the row's sha256."""
+        files = {}
+        # Opened anew each time: a handle kept open would share its position among forked data-loader workers.
+        with contextlib.suppress(FileNotFoundError), open(self.path, "rb") as tar:
+            for suffix, (offset, size) in self.spans.items():
+                tar.seek(offset)
+                files[suffix] = tar.read(size)
+        if content_hash(self.row, files) == self.row["sha256"]:
+            return files
+        raise GraftError(
+            f"{self.path}: sample {self.row['uid']} is missing or damaged; delete this file, then run the "
+            f"stage that writes {self.path.parent} (`dvc repro -s -f <stage>`): only what was lost is made"
+        )
+
+
+class Shards:
+    """Reading a finished folder: `rows` sorted by uid, each {"uid", "key", "sha256", "shard", ...}.
+
+    GraftError when the index is missing or malformed and, on reading, a sample is damaged. Safe to fork."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.rows = read_index(self.folder)
+        self._position = {row["uid"]: number for number, row in enumerate(self.rows)}
+        self._spans: dict[str, dict[str, Spans]] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[Row, dict[str, bytes]]]:
+        """(row, files) in the order of the uids, one sample in memory at a time."""
+        for row in self.rows:
+            yield row, self._stored(row).files()
+
+    def verify(self) -> Self:
+        """Read every sample once, and be there again: GraftError, before any work, when one is missing or damaged."""
+        for row in self.rows:
+            self._stored(row).files()
+        return self
+
+    def read(self, uid: str) -> dict[str, bytes]:
+        """The files of one sample, suffix -> content. GraftError for a uid that the index lacks."""
+        if uid not in self._position:
+            raise GraftError(f"{self.folder / INDEX} has no sample {uid}; run `dvc repro` to bring it up to date")
+        return self._stored(self.rows[self._position[uid]]).files()
+
+    def _stored(self, row: Row) -> Stored:
+        shard = row["shard"]
+        if shard not in self._spans:
+            self._spans[shard] = tar_spans(self.folder / shard)
+        return Stored(row, self.folder / shard, self._spans[shard].get(row["uid"], {}))
+
+
+def read_index(folder: Path) -> list[Row]:
+    """The rows of a finished folder. GraftError when the index is missing, malformed or not sorted."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise GraftError(f"{path} is missing; run the stage that writes it (`dvc repro`) or `dvc pull` it")
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        row = parse_row(line)
+        if row is None or (rows and row["uid"] <= rows[-1]["uid"]):
+            raise GraftError(f"{path}: line {number} is damaged; delete the file and run `dvc repro`")
+        rows.append(row)
+    return rows
+
+
+def parse_row(line: bytes) -> Row | None:
+    """One line of an index; None for anything but an object with the four own fields and a plain tar name."""
+    try:
+        row = json.loads(line)
+        canonical(row).encode()  # a damaged number may read as infinity, which could not be hashed later
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in OWN_FIELDS):
+        return None
+    return row if TAR_NAME.fullmatch(row["shard"]) else None
+
+
+def tar_spans(path: Path) -> dict[str, Spans]:
+    """uid -> suffix -> (offset, size) of a tar's members "<uid>.<suffix>", without the unreadable ones."""
+    found: dict[str, Spans] = {}
+    readable = contextlib.suppress(FileNotFoundError, tarfile.TarError)
+    # With ignore_zeros tarfile steps over a damaged header, so that what lies behind it is not lost.
+    with readable, tarfile.open(path, "r:", ignore_zeros=True) as tar:
+        for member in tar:
+            uid, _, suffix = member.name.partition(".")
+            if member.isreg():
+                found.setdefault(uid, {})[suffix] = (member.offset_data, member.size)
+    return found
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, bytes]], needed: int) -> None:
+    """Write members (name, content) as they come: ustar, mode 0644, no time, no owner; `needed` as below."""
+    with (
+        replacing(path, needed) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name, content in members:
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))

@@ -1,0 +1,1 @@
+"""The small world: the objects and the streets that it is rendered of."""

@@ -1,0 +1,66 @@
+"""What the stage reads of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from stages.parts.sections import Classes, Count, NonNegative, Number, Positive, Section, Sections
+
+Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Crf(Section):
+    iterations: Number
+    bilateral_weight: NonNegative
+    bilateral_xy: Positive
+    bilateral_rgb: Positive
+    gaussian_weight: NonNegative
+    gaussian_xy: Positive
+
+
+class SelfAttention(Section):
+    power: Number
+    threshold: Inner
+    uncertain: Inner
+
+    @model_validator(mode="after")
+    def ordered(self) -> SelfAttention:
+        if self.uncertain > self.threshold:
+            raise ValueError("uncertain must not be above threshold: the band of doubt lies below it")
+        return self
+
+
+class Primaps(Section):
+    encoder: str
+    similarity: Inner
+
+
+class Refine(Section):
+    method: Literal["attention", "sam", "self_attention", "primaps"]
+    threshold: Inner
+    crf: Crf
+    model: str
+    prompt: Literal["cross", "inside", "box", "box+points"]
+    negatives: Number
+    choose: Literal["predicted_iou", "agreement"]
+    views: Annotated[int, Field(ge=1, le=16)]
+    snap: Crf
+    self_attention: SelfAttention
+    primaps: Primaps
+    ring: Number
+    batch: Count
+    clip: str
+    segmenter: str | None
+
+    def models(self) -> dict[str, str]:
+        """param -> source of each model that the method needs; CLIP scores the masks of all."""
+        needed = {"sam": {"model": self.model}, "primaps": {"primaps.encoder": self.primaps.encoder}}
+        segmenter = {"segmenter": self.segmenter} if self.segmenter else {}
+        return {"clip": self.clip, **needed.get(self.method, {}), **segmenter}
+
+
+class Params(Sections):
+    classes: Classes
+    refine: Refine
