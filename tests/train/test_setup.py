@@ -10,6 +10,7 @@ from conftest import edit_params
 from mmengine.runner import Runner
 
 import stages.train.__main__ as train_main
+from stages.parts.errors import GraftError
 from stages.parts.learning.transforms import Crop, Flip, ResizeTo
 from stages.parts.pasting.composite import Edge
 from stages.parts.pasting.paste import read_bank
