@@ -24,7 +24,7 @@ def page(
     {"samples", "kept", "rejected": rule -> first to reject, "alone": rule -> would reject by itself}."""
     rules = list(dict.fromkeys(rule for count in counts.values() for rule in count["rejected"]))
     environment = Environment(
-        loader=PackageLoader("stages.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("stages.parts.drawing", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
