@@ -1,1 +1,5 @@
-"""One room per stage of the pipeline; the files beside them are shared by all rooms."""
+"""A room for what is run, each with the name of its stage; parts/ for what is imported."""
+
+from stages.parts import machine
+
+machine.pin()

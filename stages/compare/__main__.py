@@ -2,6 +2,7 @@
 
     python -m stages.compare methods --seeds 0 1 2
     python -m stages.compare ablation --method daformer --seeds 0 1 2 --jobs 2
+    python -m stages.compare machines      # what `dvc repro` made here, beside what is locked
 
 in      what the stages train and evaluate read: data/scenes, data/cutouts, models/miniature, params.yaml
 out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
@@ -34,6 +35,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from stages.compare.cells import COMPARED, Cell, ablation, methods
+from stages.compare.machines import differences
 from stages.evaluate import params as evaluating
 from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
@@ -61,16 +63,28 @@ Told = dict[str, dict[str, Result]]  # by the name of the cell and the seed
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
+    if args.what == "machines":
+        for path, words in differences(args.revision):
+            print(f"{path:45} {words}", flush=True)
+        return
     read(Params)
     if args.what == "methods":
         name, cells = "methods", methods()
     else:
         per_class = Counter(row["class"] for row in samples.Shards("data/cutouts/grafted").rows)
         name, cells = f"ablation-{args.method}", ablation(args.method, max(per_class.values(), default=0))
-    print(table(compare(cells, args.seeds, args.iterations, args.jobs, Path(f"metrics/compare/{name}.json"))))
+    path = Path(f"metrics/compare/{name}.json")
+    print(table(compare(cells, args.seeds, args.jobs, path, args.iterations, args.threads)))
 
 
-def compare(cells: Sequence[Cell], seeds: Sequence[int], iterations: int | None, jobs: int, path: Path) -> Told:
+def compare(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    jobs: int,
+    path: Path,
+    iterations: int | None = None,
+    threads: int | None = None,
+) -> Told:
     """Run every cell and seed, `jobs` at a time; after each, what is known so far is in `path`, in the cells' order.
 
     Each trains in processes of its own: their number changes no result. The first failure keeps further ones from
@@ -80,7 +94,7 @@ def compare(cells: Sequence[Cell], seeds: Sequence[int], iterations: int | None,
     done: dict[tuple[str, int], Result] = {}
     told: Told = {}
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_run, cell, seed, iterations): (cell.name, seed) for cell, seed in runs}
+        waiting = {pool.submit(_run, cell, seed, iterations, threads): (cell.name, seed) for cell, seed in runs}
         try:
             for run in tqdm(as_completed(waiting), total=len(waiting), desc="compare", unit="training"):
                 done[waiting[run]] = run.result()
@@ -114,14 +128,14 @@ def _shown(values: list[float]) -> str:
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
-def _run(cell: Cell, seed: int, iterations: int | None) -> Result:
+def _run(cell: Cell, seed: int, iterations: int | None, threads: int | None) -> Result:
     """The three means of one cell and seed: read, if it is finished and nothing changed, else trained."""
     folder = Path("data/compare", re.sub(r"[^a-z0-9.]+", "-", f"{cell.name} {seed}"))
     result = folder / f"metrics/evaluate/{cell.recipe}-{seed}.json"
-    settings = _params(cell, iterations)
+    settings = _params(cell, iterations, threads)
     encoder, revision = settings["train"]["encoder"], settings["train"]["encoder_revision"]
     key = samples.key(
-        params={name: settings[name] for name in ("classes", "train", "evaluate")},
+        params={name: settings[name] for name in ("classes", "train", "evaluate", "engine")},
         labels=LABELS.names,
         most=cell.most,
         encoder=samples.file_hash(find_encoder(encoder, revision)) if encoder else None,
@@ -146,11 +160,13 @@ def _scenes(settings: dict) -> list[Path]:
     return [Path("data/scenes", split) for split in (("oracle",) if supervised else ("source", "target")) + ("val",)]
 
 
-def _params(cell: Cell, iterations: int | None) -> dict:
+def _params(cell: Cell, iterations: int | None = None, threads: int | None = None) -> dict:
     content = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text())
     overlay(content["train"], cell.changes)
     if iterations is not None:
         content["train"]["iterations"] = iterations
+    if threads is not None:
+        content["engine"]["threads"] = threads
     return content
 
 
@@ -200,13 +216,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("methods", "ablation"))
+    parser.add_argument("what", choices=("methods", "ablation", "machines"))
     parser.add_argument(
         "--method", choices=COMPARED, default="daformer", help="whose settings the ablation changes; default daformer"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
     parser.add_argument("--iterations", type=int, help="instead of train.iterations: a shorter, weaker comparison")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, OMP_NUM_THREADS cores each")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--threads", type=int, help="of each, instead of engine.threads")
+    parser.add_argument("--revision", default="HEAD", help="machines: the commit whose dvc.lock to compare with")
     args = parser.parse_args(argv)
     if args.jobs < 1:
         raise GraftError(f"--jobs must be 1 or more (it is {args.jobs})")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from stages.parts.engine.params import Engine
 from stages.parts.sections import Classes, Count, Section, Sections, Size, Window
 
 
@@ -29,3 +30,4 @@ class Evaluate(Section):
 class Params(Sections):
     classes: Classes
     evaluate: Evaluate
+    engine: Engine

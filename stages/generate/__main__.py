@@ -69,7 +69,7 @@ def _generate(name: str) -> None:
     checkpoint.check(folder)
     check_method(settings, folder, source.embedding is not None)
 
-    common = _common(settings, source, folder)
+    common = _common(settings, source, folder) | {"threads": params.engine.threads}
     seeds = {_uid(name, seed): seed for seed in range(settings.seed, settings.seed + settings.count)}
     wanted = {uid: _key(common, source, settings.batch, seed) for uid, seed in seeds.items()}
 

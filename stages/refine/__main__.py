@@ -44,7 +44,8 @@ CUT = ("image.png", "mask.png", "doubt.png", "alpha.png")  # what a cutout is ma
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
-    name, params = arguments.name, checked(read(Params), arguments.name)
+    name, sections = arguments.name, read(Params)
+    params = checked(sections, name)
     generated = Shards(Path("data/generated") / name)
     models = {param: locate(source, f"refine.{param}") for param, source in params.models().items()}
     modules = [
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     made_by = key(
         params=settings(params), models={param: file_hash(path) for param, path in models.items()},
-        texts=texts(name), code=fingerprint(*modules),
+        texts=texts(name), code=fingerprint(*modules), threads=sections.engine.threads,
     )  # fmt: skip
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from stages.parts.engine.params import Engine
 from stages.parts.sections import Classes, Count, NonNegative, Number, Positive, Section, Sections
 
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -64,3 +65,4 @@ class Refine(Section):
 class Params(Sections):
     classes: Classes
     refine: Refine
+    engine: Engine

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from stages.parts.engine.params import Engine
 from stages.parts.sections import (
     ClassNames,
     Count,
@@ -118,3 +119,4 @@ class Train(Section):
 
 class Params(Sections):
     train: Train
+    engine: Engine

@@ -78,11 +78,11 @@ TWO = [Cell("source, baseline", "baseline", {"method": "source_only"}), Cell("da
 @pytest.mark.slow
 def test_cells_side_by_side_give_what_they_give_one_after_the_other(root: Path):
     path = root / "metrics/compare/two.json"
-    one = compare(TWO, [0, 0], 2, 1, path)
+    one = compare(TWO, [0, 0], 1, path, 2)
     written = path.read_bytes()
     assert json.loads(written) == one and list(one) == [cell.name for cell in TWO]
     shutil.rmtree(root / "data/compare")
-    assert compare(TWO, [0], 2, 2, path) == one
+    assert compare(TWO, [0], 2, path, 2) == one
     assert path.read_bytes() == written
     assert {file.name for file in path.parent.iterdir()} == {"two.json"}
 
@@ -90,7 +90,7 @@ def test_cells_side_by_side_give_what_they_give_one_after_the_other(root: Path):
 @pytest.mark.slow
 def test_a_cell_is_trained_anew_when_the_encoders_weights_change(root: Path):
     def trained() -> float:
-        compare(TWO[:1], [0], 1, 1, root / "one.json")
+        compare(TWO[:1], [0], 1, root / "one.json", 1)
         return next(root.glob("data/compare/*/train.log")).stat().st_mtime
 
     first = trained()
@@ -106,7 +106,7 @@ def test_a_failing_cell_is_one_sentence_and_what_was_finished_stays_in_the_table
     assert "--jobs must be 1 or more" in capsys.readouterr().err
     shutil.rmtree(root / "data/cutouts/baseline")
     with pytest.raises(GraftError, match="baseline"):
-        compare(TWO, [0], 1, 2, root / "two.json")
+        compare(TWO, [0], 2, root / "two.json", 1)
 
 
 def test_labels_of_the_target_made_later_are_no_reason_to_train_anew():

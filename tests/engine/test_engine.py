@@ -17,10 +17,10 @@ from stages.parts.engine.params import Engine
 from stages.parts.engine.spread import spread
 from stages.parts.errors import GraftError
 
-HERE = Engine(workers=1, address=None)
-THREADS = Engine(workers=None, address=None)
-PROCESSES = Engine(workers=2, address=None)
-RAY = Engine(workers=2, address="local")
+HERE = Engine(workers=1, address=None, threads=1)
+THREADS = Engine(workers=None, address=None, threads=1)
+PROCESSES = Engine(workers=2, address=None, threads=1)
+RAY = Engine(workers=2, address="local", threads=1)
 
 
 class Squares:
@@ -103,7 +103,7 @@ def test_a_killed_ray_worker_is_replaced_and_nothing_is_lost_or_done_twice(tmp_p
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(GraftError, match=r"engine.address '127.0.0.1:1' is no Ray cluster"):
-        list(spread(Squares(tmp_path), [1], Engine(workers=1, address="127.0.0.1:1")))
+        list(spread(Squares(tmp_path), [1], Engine(workers=1, address="127.0.0.1:1", threads=1)))
 
 
 def test_a_reader_who_stops_early_leaves_no_worker_behind(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("stages", "models/miniature", "data/prompts", "dvc.yaml", ".dvcignore", ".gitignore")
+COPIED = ("stages", "models/miniature", "data/prompts", "dvc.yaml", "requirements.txt", ".dvcignore", ".gitignore")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "dvc.yaml", "dvc.lock", ".dvc", "data")  # the other lines
 SMALL = {
     "classes": ["truck"],
     "scenes": {"source": 8, "target": 8, "val": 4},
     "generate": {"count": 4, "batch": 4, "steps": 4},
     "clean": {"preset": "none"},
+    "engine": {"threads": 1},
     "train": {"iterations": 3, "batch": 2, "warmup": 1},
 }  # fmt: skip
 
@@ -31,7 +32,7 @@ class Line:
 
     def sh(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        env = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from stages.parts.engine.params import Engine
 from stages.parts.errors import GraftError
+from stages.parts.machine import arithmetic
 
 Work = Callable[[Any], Any]
 Opener = Callable[[str], Work]
@@ -173,7 +174,7 @@ def _cluster(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
     from ray.exceptions import RayActorError, RayTaskError
 
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    here = {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(_threads())}
+    here = {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", **arithmetic(_threads())}
     own = engine.address == "local"
     cores = max(engine.workers or 1, os.cpu_count() or 1)
     options: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False} if own else {}

@@ -1,0 +1,44 @@
+"""What decides how a sum of floats rounds on a CPU: the number of threads and the instructions. Ours to set.
+
+torch splits sums among threads, and ATen, oneDNN and MKL each take the widest instructions that the machine has. A
+training turns a last bit into other weights. So a stage sets both before torch is imported, whatever the shell has
+exported: as many threads as `engine.threads` says, and AVX2, which every x86-64 machine of the last ten years has.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+COMMANDS = ("stages", "tests.benchmarks")  # `python -m` these; who imports us, such as a test, computes as he likes
+THREADS = 2  # where params.yaml says nothing that can be read: the stage will complain of it
+INSTRUCTIONS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
+
+
+def pin() -> None:
+    """Set the environment of this process and of those it starts, if it runs a command of ours."""
+    if command(sys.orig_argv).startswith(COMMANDS):
+        os.environ.update(arithmetic(threads()))
+
+
+def arithmetic(count: int) -> dict[str, str]:
+    """The variables that fix threads and instructions. MKL_DYNAMIC: or MKL takes fewer threads on a smaller machine."""
+    return {"OMP_NUM_THREADS": str(count), "MKL_NUM_THREADS": str(count), "MKL_DYNAMIC": "FALSE", **INSTRUCTIONS}
+
+
+def command(argv: list[str]) -> str:
+    """The module that `python -m` runs; "" for anything else."""
+    return argv[argv.index("-m") + 1] if "-m" in argv[:-1] else ""
+
+
+def threads(path: Path | str = "params.yaml") -> int:
+    """`engine.threads` of params.yaml, unchecked."""
+    try:
+        count = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))["engine"]["threads"]
+    except (OSError, ValueError, YAMLError, TypeError, KeyError):
+        return THREADS
+    return count if isinstance(count, int) and count > 0 else THREADS
