@@ -73,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         per_class = Counter(row["class"] for row in samples.Shards("data/cutouts/grafted").rows)
         name, cells = f"ablation-{args.method}", ablation(args.method, max(per_class.values(), default=0))
-    path = Path(f"metrics/compare/{name}.json")
-    print(table(compare(cells, args.seeds, args.jobs, path, args.iterations, args.threads)))
+    told = Path(f"metrics/compare/{name}.json")
+    print(table(compare(cells, args.seeds, args.jobs, told, args.iterations, args.threads)))
 
 
 def compare(

@@ -63,7 +63,7 @@ def difference(there: Path, here: Path) -> str:
         if (there / INDEX).is_file() and (here / INDEX).is_file():
             return of_samples(Shards(there), Shards(here))
         return of_folders(there, here)
-    kind = {".safetensors": load_file, ".csv": table, ".json": numbers}.get(here.suffix)
+    kind: Any = {".safetensors": load_file, ".csv": table, ".json": numbers}.get(here.suffix)
     if there.read_bytes() == here.read_bytes():
         return EQUAL
     return of_arrays(kind(there), kind(here)) if kind else "other bytes"

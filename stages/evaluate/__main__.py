@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stages.evaluate.params import Evaluate, Params
-from stages.parts import segmenter
 from stages.parts.command import command
 from stages.parts.errors import GraftError
 from stages.parts.measure.boundary import boundary_areas, boundary_scores
 from stages.parts.measure.confusion import Matrix, confusion, scores
 from stages.parts.sections import read
+from stages.parts.segmenter.files import load_segmenter
 from stages.parts.segmenter.hrda import HRDA
 from stages.parts.segmenter.networks import STRIDE
 from stages.parts.segmenter.predict import View, predict
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed = _arguments(argv)
     config = read(Params)
     weights = Path(f"models/segmenters/{recipe}-{seed}.safetensors")
-    model, names = segmenter.load(weights)
+    model, names = load_segmenter(weights)
     model.to(get_device())
     val = samples.Shards("data/scenes/val").verify()
     if not val.rows:

@@ -24,9 +24,9 @@ from torch.nn import functional as F
 from stages.miniature.apprentice import Loss, train, work_folder
 from stages.miniature.book import FOLDER, Book
 from stages.miniature.picturebook import PLACES
-from stages.parts import segmenter
 from stages.parts.command import command
 from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.world.objects import SUBTYPES
 
 OUT = Path("lines/miniature/data/models/encoder")
@@ -41,7 +41,7 @@ class Namer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        network = segmenter.build("unet", len(CITYSCAPES.names))
+        network = build_segmenter("unet", len(CITYSCAPES.names))
         network.init_weights()
         self.encoder = network.backbone.encoder
         self.preprocessor = network.data_preprocessor

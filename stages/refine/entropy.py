@@ -13,7 +13,7 @@ import torch
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
-from stages.parts import segmenter
+from stages.parts.segmenter.files import load_segmenter
 
 
 def normalised(probabilities: torch.Tensor) -> torch.Tensor:
@@ -25,7 +25,7 @@ class Certainty:
     """A segmenter of stages/parts/segmenter, loaded once."""
 
     def __init__(self, weights: Path, device: str = "cpu") -> None:
-        network, _ = segmenter.load(weights)
+        network, _ = load_segmenter(weights)
         self.network = network.to(device)
 
     @torch.inference_mode()

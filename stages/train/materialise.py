@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.learning.branches import read_label
 from stages.parts.learning.rare_classes import count
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     source, bank = Shards("data/scenes/source"), Shards(f"data/cutouts/{args.recipe}")
     if not source.rows:
         raise GraftError(f"{source.folder} holds no image; run the stage scenes with scenes.source >= 1")
-    paste = setup.pasting(train.paste, read_bank(bank))
+    paste = setup.pasting(train.paste, read_bank(bank, LABELS))
     images, labels = args.folder / "images", args.folder / "labels"
     if args.folder.exists() and any(args.folder.iterdir()):
         raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         uid = source.rows[place]["uid"]
         files = source.read(uid)
         image = png_array(files["image.png"])
-        label = read_label(files, image, f"{source.folder}: sample {uid}")
+        label = read_label(files, image, LABELS, f"{source.folder}: sample {uid}")
         pasted = paste.transform({"seed": args.seed, "draw": draw, "img": image, "gt_seg_map": label})
         name = f"{uid}-{turn:03d}"
         write_whole(images / f"{name}.png", png_bytes(pasted["img"]))

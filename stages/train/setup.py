@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
-from stages.parts.learning.branches import SourceTarget, read_label
+from stages.parts.learning.branches import Branch, BranchedDataset, read_label
 from stages.parts.learning.rare_classes import RareClasses, class_pixels, count
 from stages.parts.learning.transforms import Crop, Flip, ResizeTo
 from stages.parts.pasting.composite import Edge
 from stages.parts.pasting.paste import PasteCutouts
 from stages.parts.pasting.place import Scale
 from stages.parts.store.samples import Shards, png_array
-from stages.train.methods import METHODS, Options, check_encoder
+from stages.train.methods import METHODS, check_encoder
 from stages.train.params import Paste, Size, Train
 
 FLIP = 0.5
@@ -43,7 +43,7 @@ def check(train: Train, source: Shards, target: Shards | None) -> None:
                 f"images of {shards.folder}; set scenes.height and width to null, or the size to what there is"
             )
     first = source.read(source.rows[0]["uid"])
-    read_label(first, png_array(first["image.png"]), f"{source.folder}: sample {source.rows[0]['uid']}")
+    read_label(first, png_array(first["image.png"]), LABELS, f"{source.folder}: sample {source.rows[0]['uid']}")
     sizes = {_final_size(row, size, train.crop) for shards, size in sets for row in shards.rows}
     if len(sizes) > 1:
         raise GraftError(
@@ -71,28 +71,6 @@ def _final_size(row: Mapping, size: Size | None, crop: Size | None) -> tuple[int
     return (min(height, crop[0]), min(width, crop[1])) if crop else (height, width)
 
 
-def options(train: Train) -> Options:
-    top, bottom, left, right = train.margin
-    return Options(
-        threshold=train.pseudo_threshold,
-        quality_per=train.quality_per,
-        classes_of=train.classes_of,
-        margin=(top, bottom, left, right),
-        margin_of=train.margin_of,
-        jitter_probability=train.jitter_probability,
-        jitter=train.jitter,
-        blur_probability=train.blur_probability,
-        teacher_norm=train.teacher_norm,
-        distance_weight=train.feature_distance.weight,
-        distance_ratio=train.feature_distance.min_ratio,
-        distance_classes=tuple(LABELS.id(name) for name in train.feature_distance.classes),
-        detail_weight=train.detail.weight,
-        mask_weight=train.masking.weight,
-        mask_ratio=train.masking.ratio,
-        mask_block=train.masking.block,
-    )
-
-
 def pasting(paste: Paste, bank: Bank) -> PasteCutouts:
     limits = (paste.min_area, paste.max_area) if paste.scale == "area" else (paste.min_height, paste.max_height)
     return PasteCutouts(
@@ -107,33 +85,24 @@ def pasting(paste: Paste, bank: Bank) -> PasteCutouts:
         edge=Edge(paste.edge, paste.feather, paste.ring),
         protected=[LABELS.id(name) for name in paste.protected],
         min_visible=paste.min_visible,
+        labels=LABELS,
     )
 
 
-def dataset(train: Train, seed: int, source: Shards, target: Shards | None, bank: Bank) -> SourceTarget:
+def dataset(train: Train, seed: int, source: Shards, target: Shards | None, bank: Bank) -> BranchedDataset:
+    """A labelled source image with pasted cutouts and, where the method adapts, an unlabelled target image."""
     paste, rare = pasting(train.paste, bank), train.rare_classes
     sampler = None
     if METHODS[train.method].rare:
         added = pasting_adds(source, paste, seed) if bank else {}
-        sampler = RareClasses(
-            class_pixels(source),
-            rare.temperature,
-            rare.min_pixels,
-            added,
-            set(bank),
-            rare.novel_budget if bank else None,
-        )
-    source_size = train.target_size if train.method == "supervised" else train.source_size
-    return SourceTarget(
-        source,
-        target,
-        draws=train.iterations * train.batch,
-        seed=seed,
-        source_pipeline=[paste, *_views(source_size, train)],
-        target_pipeline=_views(train.target_size, train),
-        rare=sampler,
-        crop_pixels=rare.min_pixels * rare.min_crop_ratio,
-    )
+        budget = rare.novel_budget if bank else None
+        sampler = RareClasses(class_pixels(source), LABELS, rare.temperature, rare.min_pixels, added, set(bank), budget)
+    size = train.target_size if train.method == "supervised" else train.source_size
+    pixels = rare.min_pixels * rare.min_crop_ratio
+    branches = {"source": Branch(source, [paste, *_views(size, train)], LABELS, sampler, pixels)}
+    if target is not None:
+        branches["target"] = Branch(target, _views(train.target_size, train))
+    return BranchedDataset(branches, train.iterations * train.batch, seed)
 
 
 def _views(size: Size | None, train: Train) -> list[BaseTransform]:
@@ -150,7 +119,7 @@ def pasting_adds(source: Shards, paste: PasteCutouts, seed: int) -> dict[int, fl
     for draw, row in enumerate(tqdm(rows, desc="class statistics", unit="image", delay=2, leave=False)):
         files = source.read(row["uid"])
         image = png_array(files["image.png"])
-        label = read_label(files, image, f"{source.folder}: sample {row['uid']}")
+        label = read_label(files, image, LABELS, f"{source.folder}: sample {row['uid']}")
         pasted = paste.transform({"seed": seed, "draw": draw, "img": image, "gt_seg_map": label})["gt_seg_map"]
         change.update(count(pasted))
         change.subtract(count(label))

@@ -11,19 +11,18 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from dataclasses import replace
 from typing import Any, get_args
 
 import torch
 
-from stages.parts import segmenter
-from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES, LABELS
 from stages.parts.learning.hooks import ema_decay, ema_update
 from stages.parts.learning.optimisation import adamw
+from stages.parts.segmenter.networks import build_segmenter
 from stages.train.methods import METHODS, Name
 from stages.train.presets import DAFORMER
 from stages.train.selftraining import SelfTraining
-from tests.benchmarks.steps import OPTIONS, batch
+from tests.benchmarks.steps import SETTINGS, batch
 
 
 def main(method: Name = "daformer") -> None:
@@ -31,9 +30,10 @@ def main(method: Name = "daformer") -> None:
     settings: dict[str, Any] = DAFORMER
     side = settings["crop"][0]
     detail = (side // 2, side // 2) if METHODS[method].detail else None
-    student = segmenter.build(settings["model"], len(CITYSCAPES.names), detail)
-    options = replace(OPTIONS, margin=tuple(settings["margin"]), classes_of="batch", jitter=0.2, mask_block=32)
-    segmentor = SelfTraining(student, METHODS[method], options).train()
+    student = build_segmenter(settings["model"], len(CITYSCAPES.names), detail)
+    published = {name: settings[name] for name in ("margin", "classes_of", "jitter")} | {"method": method}
+    masking = SETTINGS.masking.model_copy(update={"block": 32})
+    segmentor = SelfTraining(student, SETTINGS.model_copy(update=published | {"masking": masking}), LABELS).train()
     optimiser = adamw(student, settings["lr"], 0.01, student.backbone, settings["encoder_lr"], settings["no_decay"])
     data = batch(settings["batch"], side, side, METHODS[method].adapts)
     assert segmentor.teacher is not None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,20 +18,18 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from stages.parts import segmenter
+from stages.parts.datasets.labels import LABELS
 from stages.parts.learning.hooks import ema_update
 from stages.parts.learning.optimisation import adamw
+from stages.parts.sections import read
 from stages.parts.segmenter.hrda import HRDA
-from stages.train.methods import METHODS, Name, Options
+from stages.parts.segmenter.networks import build_segmenter
+from stages.train.methods import METHODS, Name
+from stages.train.params import Params
 from stages.train.selftraining import SelfTraining
 from tests.benchmarks.interleaved import interleaved, show
 
-OPTIONS = Options(
-    threshold=0.968, quality_per="batch", classes_of="batch", margin=(0, 0, 0, 0), margin_of="crop",
-    jitter_probability=0.8, jitter=0.3, blur_probability=0.5, teacher_norm="batch",
-    distance_weight=0.005, distance_ratio=0.75, distance_classes=(6, 7, 11, 12, 13, 14, 15, 16, 17, 18),
-    detail_weight=0.1, mask_weight=1.0, mask_ratio=0.7, mask_block=8,
-)  # fmt: skip
+SETTINGS = read(Params).train
 
 
 def batch(size: int, height: int, width: int, target: bool) -> dict:
@@ -95,7 +92,9 @@ def floor(method: Name, network: str, size: int, height: int, width: int) -> Cal
 def made(method: Name, network: str, height: int, width: int) -> SelfTraining:
     torch.manual_seed(0)
     detail = (height // 2, width // 2) if METHODS[method].detail else None
-    return SelfTraining(segmenter.build(network, 19, detail), METHODS[method], replace(OPTIONS)).train()
+    return SelfTraining(
+        build_segmenter(network, 19, detail), SETTINGS.model_copy(update={"method": method}), LABELS
+    ).train()
 
 
 def entropy(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from stages.compare.__main__ import _lay_out, _params, _scenes, compare, main, table
 from stages.compare.cells import Cell, ablation, methods
+from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pasting.paste import read_bank
 from stages.parts.pretrained.tensors import find_encoder
@@ -164,7 +165,9 @@ def test_the_ablation_has_a_row_of_reference_and_no_row_twice():
 def test_at_p_0_nothing_is_pasted_whatever_the_method(root: Path, method: Name):
     def pasted(cell: Cell) -> int:
         source, target = Shards("data/scenes/source"), Shards("data/scenes/target")
-        pairs = setup.dataset(settings(cell), 0, source, target, read_bank(Shards(f"data/cutouts/{cell.recipe}")))
+        pairs = setup.dataset(
+            settings(cell), 0, source, target, read_bank(Shards(f"data/cutouts/{cell.recipe}"), LABELS)
+        )
         labels = [pairs[k]["data_samples"]["source"].gt_sem_seg.data.numpy() for k in range(40)]
         return sum(bool((label == 15).any()) for label in labels)
 

@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 
 from stages.evaluate.__main__ import _view, main
 from stages.evaluate.params import Evaluate
-from stages.parts import segmenter
 from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.segmenter.files import load_segmenter, save_segmenter
+from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.segmenter.predict import View, predict
 from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes
 
@@ -43,7 +44,7 @@ def write_val(change: dict[str, int] | None = None) -> None:
 def write_segmenter(seed: int = 0) -> None:
     torch.manual_seed(seed)
     path = "models/segmenters/baseline-0.safetensors"
-    segmenter.save(segmenter.build("unet", 19), path, "unet", CITYSCAPES.names)
+    save_segmenter(build_segmenter("unet", 19), path, "unet", CITYSCAPES.names)
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,7 @@ def test_other_weights_are_other_predictions(capsys: pytest.CaptureFixture):
 
 
 def test_predicting_does_not_look_at_the_other_images_of_the_batch():
-    model, _ = segmenter.load("models/segmenters/baseline-0.safetensors")
+    model, _ = load_segmenter("models/segmenters/baseline-0.safetensors")
     images = list(np.random.default_rng(0).integers(0, 255, (3, 40, 48, 3), dtype=np.uint8))
     together = predict(model, images)
     assert all(one.shape == (40, 48) and one.dtype == np.uint8 for one in together)
@@ -149,7 +150,7 @@ def change(root: Path, **values: object) -> None:
 def test_params_say_how_an_image_is_looked_at(root: Path):
     told = Evaluate(batch=2, size=[96, 128], window=[64, 96], stride=[32, 64], flip=True, absent="skip")
     assert _view(told) == View((96, 128), (64, 96), (32, 64), True)
-    model, _ = segmenter.load("models/segmenters/baseline-0.safetensors")
+    model, _ = load_segmenter("models/segmenters/baseline-0.safetensors")
     images = [png_array(files["image.png"]) for _, files in Shards("data/scenes/val")]
     change(root, size=[96, 128], window=[64, 96], stride=[32, 64], flip=True, batch=3)
     main(["baseline", "0"])
@@ -171,8 +172,8 @@ def test_a_class_that_the_truth_lacks_counts_as_params_say(root: Path):
 
 
 def test_hrda_is_not_shown_less_than_its_detail(root: Path, capsys: pytest.CaptureFixture):
-    network = segmenter.build("unet", 19, detail=(64, 96))
-    segmenter.save(network, "models/segmenters/baseline-0.safetensors", "unet", CITYSCAPES.names)
+    network = build_segmenter("unet", 19, detail=(64, 96))
+    save_segmenter(network, "models/segmenters/baseline-0.safetensors", "unet", CITYSCAPES.names)
     said = fails(capsys)
     assert "at 64 x 64 pixels, less than this segmenter's detail of 64 x 96; raise evaluate.size" in said
     change(root, size=[64, 128], window=[64, 64], stride=[64, 64])

@@ -16,7 +16,8 @@ from transformers import CLIPModel, SamModel
 from stages.miniature import book, clip, diffusion, encoder, painter, sam, vae, words
 from stages.miniature.clip import contrastive
 from stages.miniature.sam import mask_losses
-from stages.parts import segmenter
+from stages.parts.segmenter.files import load_encoder
+from stages.parts.segmenter.networks import build_segmenter
 
 
 def run(monkeypatch: pytest.MonkeyPatch, trainer: ModuleType, steps: int = 2) -> Path:
@@ -42,7 +43,7 @@ def test_every_trainer_runs_and_leaves_a_model_that_opens(tmp_path: Path, monkey
     CLIPModel.from_pretrained(run(monkeypatch, clip))
     SamModel.from_pretrained(run(monkeypatch, sam))
     weights = run(monkeypatch, encoder) / "model.safetensors"
-    segmenter.load_encoder(segmenter.build("unet", 19), weights)
+    load_encoder(build_segmenter("unet", 19), weights)
     assert all(torch.isfinite(value).all() for value in load_file(weights).values())
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from stages.parts import segmenter
 from stages.parts.errors import GraftError
 from stages.parts.masks.contour import turning
 from stages.parts.masks.doubt import alpha, doubted, ring
@@ -19,6 +18,8 @@ from stages.parts.masks.sam_prompts import STYLES, prompt
 from stages.parts.pretrained.clip import Clip, isolate, texts
 from stages.parts.pretrained.promptable import Candidates
 from stages.parts.pretrained.sam import Sam
+from stages.parts.segmenter.files import load_segmenter, save_segmenter
+from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
 from stages.refine.__main__ import main, raw
 from stages.refine.entropy import Certainty
@@ -57,7 +58,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small real segmenter of three classes, as train saves it."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "segmenter.safetensors"
-    segmenter.save(segmenter.build("segformer-b0", 3, None), path, "segformer-b0", ("road", "car", "bus"))
+    save_segmenter(build_segmenter("segformer-b0", 3, None), path, "segformer-b0", ("road", "car", "bus"))
     return path
 
 
@@ -93,7 +94,7 @@ def test_the_hash_is_that_of_the_isolated_object_and_turning_that_of_the_mask(cl
 
 def test_entropy_is_the_mean_over_the_mask_of_what_the_segmenter_sees(weights: Path) -> None:
     image, mask = picture(0), block(10, 30, 5, 60)
-    network, _ = segmenter.load(weights)
+    network, _ = load_segmenter(weights)
     mean, std = (getattr(network.data_preprocessor, name) for name in ("mean", "std"))
     pixels = (torch.from_numpy(image).permute(2, 0, 1).float() - mean) / std
     with torch.no_grad():

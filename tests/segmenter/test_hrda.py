@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stages.parts import segmenter
 from stages.parts.segmenter.hrda import HRDA, fuse
+from stages.parts.segmenter.networks import build_segmenter
 
 
 def network(name: str = "unet") -> HRDA:
     torch.manual_seed(0)
-    made = segmenter.build(name, 4, detail=(32, 64)).eval()
+    made = build_segmenter(name, 4, detail=(32, 64)).eval()
     assert isinstance(made, HRDA)
     return made
 

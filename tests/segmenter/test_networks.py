@@ -11,10 +11,12 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import SegformerConfig, SegformerForImageClassification
 
-from stages.parts import segmenter
+from stages.parts.errors import GraftError
 from stages.parts.pretrained import tensors
 from stages.parts.segmenter import mit
+from stages.parts.segmenter.files import load_encoder, load_segmenter, save_segmenter
 from stages.parts.segmenter.hrda import HRDA
+from stages.parts.segmenter.networks import build_segmenter
 
 
 def parameters(module: nn.Module) -> int:
@@ -22,7 +24,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def test_daformer_of_mit_b5_has_the_published_number_of_parameters():
-    network = segmenter.build("daformer-b5", 19)
+    network = build_segmenter("daformer-b5", 19)
     assert parameters(network.backbone) == 81_443_008
     embedded = (64 + 128 + 320 + 512) * 256 + 4 * 256
     separable = 3 * (1024 * 9 + 2 * 1024 + 1024 * 256 + 2 * 256)
@@ -33,7 +35,7 @@ def test_daformer_of_mit_b5_has_the_published_number_of_parameters():
 
 @pytest.mark.parametrize(("name", "widths"), [("daformer-b0", 512), ("segformer-b0", 512), ("daformer-b5", 1024)])
 def test_hrdas_attention_is_a_linear_embedding_and_one_convolution(name: str, widths: int):
-    network = segmenter.build(name, 19, detail=(64, 64))
+    network = build_segmenter(name, 19, detail=(64, 64))
     assert isinstance(network, HRDA)
     embedded = widths * 256 + 4 * 256  # 32 + 64 + 160 + 256 channels in b0, 64 + 128 + 320 + 512 in b5; no norm
     assert parameters(network.attention_head) == embedded + (1024 * 256 + 2 * 256) + 257 * 19
@@ -41,20 +43,20 @@ def test_hrdas_attention_is_a_linear_embedding_and_one_convolution(name: str, wi
 
 
 def test_segformer_b0_has_mmsegmentations_number_of_parameters():
-    assert parameters(segmenter.build("segformer-b0", 19)) == 3_720_051
+    assert parameters(build_segmenter("segformer-b0", 19)) == 3_720_051
 
 
 @pytest.mark.parametrize("name", ["unet", "segformer-b0", "daformer-b0"])
 def test_every_network_gives_one_logit_per_class_and_cell(name: str):
-    network = segmenter.build(name, 5).eval()
+    network = build_segmenter(name, 5).eval()
     with torch.inference_mode():
         logits = network.encode_decode(torch.rand(2, 3, 64, 96), [{"img_shape": (64, 96)}] * 2)
     assert logits.shape == (2, 5, 64, 96)
 
 
 def test_an_unknown_network_is_a_sentence():
-    with pytest.raises(segmenter.GraftError, match=r"train\.model 'vgg' is none of unet, segformer-b0"):
-        segmenter.build("vgg", 5)
+    with pytest.raises(GraftError, match=r"train\.model 'vgg' is none of unet, segformer-b0"):
+        build_segmenter("vgg", 5)
 
 
 def tiny_hub_model(folder: Path) -> tuple[SegformerForImageClassification, MixVisionTransformer]:
@@ -90,15 +92,15 @@ def test_an_encoder_of_the_hubs_layout_is_loaded_into_a_network(tmp_path: Path):
     """nvidia/mit-b0's shape, with random weights, as transformers writes it."""
     torch.manual_seed(0)
     SegformerForImageClassification(SegformerConfig()).save_pretrained(tmp_path)
-    network = segmenter.build("daformer-b0", 19)
-    encoder = segmenter.load_encoder(network, tensors.find_encoder(str(tmp_path), None))
+    network = build_segmenter("daformer-b0", 19)
+    encoder = load_encoder(network, tensors.find_encoder(str(tmp_path), None))
     assert encoder is network.backbone
     expected = mit.from_hub(load_file(tmp_path / "model.safetensors"))
     state = network.backbone.state_dict()
     assert state.keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in state.items())
-    with pytest.raises(segmenter.GraftError, match=r"is not the encoder of train\.model"):
-        segmenter.load_encoder(segmenter.build("daformer-b1", 19), tmp_path / "model.safetensors")
+    with pytest.raises(GraftError, match=r"is not the encoder of train\.model"):
+        load_encoder(build_segmenter("daformer-b1", 19), tmp_path / "model.safetensors")
 
 
 def test_an_unknown_key_of_the_hub_is_no_silent_loss():
@@ -107,20 +109,20 @@ def test_an_unknown_key_of_the_hub_is_no_silent_loss():
 
 
 def test_an_encoder_is_found_in_a_folder_or_at_a_commit(tmp_path: Path):
-    with pytest.raises(segmenter.GraftError, match=r"give its commit as train\.encoder_revision"):
+    with pytest.raises(GraftError, match=r"give its commit as train\.encoder_revision"):
         tensors.find_encoder("nvidia/mit-b0", None)
-    with pytest.raises(segmenter.GraftError, match=r"hf download nobody/mit-b9 model\.safetensors --revision abc"):
+    with pytest.raises(GraftError, match=r"hf download nobody/mit-b9 model\.safetensors --revision abc"):
         tensors.find_encoder("nobody/mit-b9", "abc")
-    with pytest.raises(segmenter.GraftError, match=r"set train\.encoder_revision to null"):
+    with pytest.raises(GraftError, match=r"set train\.encoder_revision to null"):
         tensors.find_encoder(str(tmp_path), "abc")
 
 
 def test_an_hrda_network_comes_back_from_its_file(tmp_path: Path):
     torch.manual_seed(0)
-    network = segmenter.build("unet", 5, detail=(32, 64))
+    network = build_segmenter("unet", 5, detail=(32, 64))
     assert isinstance(network, HRDA)
-    segmenter.save(network, tmp_path / "a.safetensors", "unet", ["a", "b", "c", "d", "e"])
-    loaded, _ = segmenter.load(tmp_path / "a.safetensors")
+    save_segmenter(network, tmp_path / "a.safetensors", "unet", ["a", "b", "c", "d", "e"])
+    loaded, _ = load_segmenter(tmp_path / "a.safetensors")
     assert isinstance(loaded, HRDA) and loaded.detail == (32, 64)
     images = torch.rand(1, 3, 64, 128)
     with torch.inference_mode():

@@ -8,17 +8,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stages.parts import segmenter
+from stages.parts.errors import GraftError
+from stages.parts.segmenter.files import load_segmenter, save_segmenter
+from stages.parts.segmenter.networks import build_segmenter
 
 
 def test_segmenter_files(tmp_path: Path):
     torch.manual_seed(0)
     names = [f"class {k}" for k in range(5)]
-    model = segmenter.build("unet", 5)
-    segmenter.save(model, tmp_path / "a.safetensors", "unet", names)
-    segmenter.save(model, tmp_path / "b.safetensors", "unet", names)
+    model = build_segmenter("unet", 5)
+    save_segmenter(model, tmp_path / "a.safetensors", "unet", names)
+    save_segmenter(model, tmp_path / "b.safetensors", "unet", names)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    loaded, classes = segmenter.load(tmp_path / "a.safetensors")
+    loaded, classes = load_segmenter(tmp_path / "a.safetensors")
     assert classes == tuple(names)
     for key, value in load_file(tmp_path / "a.safetensors").items():
         assert torch.equal(value, model.state_dict()[key])
@@ -29,11 +31,11 @@ def test_segmenter_files(tmp_path: Path):
 def test_a_bad_segmenter_file_is_a_sentence(tmp_path: Path, damage: str):
     path = tmp_path / "a.safetensors"
     names = [f"class {k}" for k in range(5)]
-    segmenter.save(segmenter.build("unet", 5), path, "unet", names[:4] if damage == "other classes" else names)
+    save_segmenter(build_segmenter("unet", 5), path, "unet", names[:4] if damage == "other classes" else names)
     content = path.read_bytes()
     if damage == "missing":
         path.unlink()
     elif damage != "other classes":
         path.write_bytes({"cut": content[:-100], "empty": b"", "foreign": b"no tensors" * 100}[damage])
-    with pytest.raises(segmenter.GraftError, match=r"a\.safetensors.*stages\.train"):
-        segmenter.load(path)
+    with pytest.raises(GraftError, match=r"a\.safetensors.*stages\.train"):
+        load_segmenter(path)

@@ -12,7 +12,7 @@ import torch.utils.deterministic
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
 
-from stages.parts import segmenter
+from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.samples import Sample, build, key, png_bytes
 from stages.train.__main__ import main
 
@@ -118,7 +118,7 @@ def encoder_of_a_unet(folder: Path) -> dict[str, torch.Tensor]:
     torch.manual_seed(7)
     weights = {
         name: torch.rand_like(value)
-        for name, value in segmenter.build("unet", 19).backbone.encoder.state_dict().items()
+        for name, value in build_segmenter("unet", 19).backbone.encoder.state_dict().items()
     }
     folder.mkdir()
     save_file(weights, folder / "model.safetensors")

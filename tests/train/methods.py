@@ -1,8 +1,8 @@
-"""Every option of the losses, at the small world's values, and a batch that any method trains on."""
+"""The section `train` at the small world's values, and a batch that any method trains on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,22 +10,28 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from stages.parts import segmenter
-from stages.train.methods import METHODS, Name, Options
+from stages.parts.datasets.labels import LABELS
+from stages.parts.sections import read
+from stages.parts.segmenter.networks import build_segmenter
+from stages.train.methods import METHODS, Name
+from stages.train.params import Params, Train
 from stages.train.selftraining import SelfTraining
 
-OPTIONS = Options(
-    threshold=0.968, quality_per="batch", classes_of="batch", margin=(0, 0, 0, 0), margin_of="crop",
-    jitter_probability=1.0, jitter=0.2, blur_probability=1.0, teacher_norm="batch",
-    distance_weight=0.005, distance_ratio=0.75, distance_classes=(13, 14, 15, 16),
-    detail_weight=0.1, mask_weight=1.0, mask_ratio=0.7, mask_block=8,
-)  # fmt: skip
+STRONG = {"jitter_probability": 1.0, "jitter": 0.2, "blur_probability": 1.0}
+SETTINGS = read(Params, Path(__file__).parents[2] / "params.yaml").train.model_copy(update=STRONG)
+
+
+def changed(settings: Train, **changes: Any) -> Train:
+    """The section with other values; those of a table of its own are named by table: masking={"block": 4}."""
+    tables = {key: new for key, new in changes.items() if isinstance(new, dict)}
+    inner = {key: getattr(settings, key).model_copy(update=new) for key, new in tables.items()}
+    return settings.model_copy(update=changes | inner)
 
 
 def model(method: Name = "dacs", network: str = "unet", **changes: Any) -> SelfTraining:
     torch.manual_seed(0)
     detail = (32, 64) if METHODS[method].detail else None
-    return SelfTraining(segmenter.build(network, 19, detail), METHODS[method], replace(OPTIONS, **changes))
+    return SelfTraining(build_segmenter(network, 19, detail), changed(SETTINGS, method=method, **changes), LABELS)
 
 
 def batch(size: int = 2, height: int = 64, width: int = 128, target: bool = True) -> dict:

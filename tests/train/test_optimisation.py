@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 import torch
-from methods import OPTIONS
 from mmengine.optim import LinearLR, PolyLR
 from torch import nn
 
@@ -71,7 +69,7 @@ def test_the_teacher_starts_as_a_copy_and_follows():
 
 
 class Pair(nn.Module):
-    options = OPTIONS
+    teacher_norm = "batch"
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +103,7 @@ def test_the_teacher_follows_at_the_start_of_an_iteration_or_at_its_end():
 class Normed(nn.Module):
     def __init__(self, teacher_norm: Literal["batch", "running"]) -> None:
         super().__init__()
-        self.options = replace(OPTIONS, teacher_norm=teacher_norm)
+        self.teacher_norm = teacher_norm
         self.student, self.teacher = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
         self.student.running_mean, self.student.running_var = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
 

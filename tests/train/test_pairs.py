@@ -8,16 +8,17 @@ import pytest
 import torch
 from conftest import write_scenes
 
-from stages.parts.learning.branches import SourceTarget
+from stages.parts.datasets.labels import LABELS
+from stages.parts.learning.branches import Branch, BranchedDataset
 from stages.parts.learning.transforms import Flip
 from stages.parts.store.samples import Shards
 
 pytestmark = pytest.mark.usefixtures("root")
 
 
-def dataset(seed: int = 0, flip: float = 0.5) -> SourceTarget:
-    sides = Shards("data/scenes/source"), Shards("data/scenes/target")
-    return SourceTarget(*sides, draws=60, seed=seed, source_pipeline=[Flip(flip)], target_pipeline=[Flip(flip)])
+def dataset(seed: int = 0, flip: float = 0.5) -> BranchedDataset:
+    source = Branch(Shards("data/scenes/source"), [Flip(flip)], LABELS)
+    return BranchedDataset({"source": source, "target": Branch(Shards("data/scenes/target"), [Flip(flip)])}, 60, seed)
 
 
 def test_a_label_that_lies_by_the_target_all_the_same_is_not_opened(root: Path):

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.parts.datasets.labels import LABELS
 from stages.parts.pasting import composite
 from stages.parts.pasting.composite import resize
 from stages.parts.pasting.paste import Cutouts, PasteCutouts
-from stages.parts.pasting.place import GROUND, Box, Scale, anywhere, on_ground
+from stages.parts.pasting.place import GROUND, Box, Scale, anywhere, ground_table, on_ground
 from stages.parts.store.samples import Sample, Shards, build, png_bytes
 
 GREY = np.full((4, 4, 3), 100, np.uint8)
+ON, IS_GROUND = [LABELS.id(name) for name in GROUND], ground_table(LABELS)
 BUILDING = np.full((4, 4), 2, np.uint8)
 RED = np.zeros((2, 2, 4), np.uint8)
 RED[..., 0] = 250
@@ -48,7 +50,7 @@ def paste(
 
 
 def placed(label: np.ndarray, shape: tuple[int, int], rng: np.random.Generator, smallest: float, largest: float) -> Box:
-    box = on_ground(label, np.full((*shape, 4), 255, np.uint8), rng, Scale("height", smallest, largest))
+    box = on_ground(label, np.full((*shape, 4), 255, np.uint8), rng, Scale("height", smallest, largest), IS_GROUND)
     assert box is not None
     return box
 
@@ -113,13 +115,13 @@ def test_a_cutout_on_the_ground_stands_on_a_ground_pixel():
     for trial in range(300):
         label = np.full((30, 50), 2, np.uint8)
         for row, col in rng.integers([0, 0], label.shape, (5, 2)):
-            label[row, col] = GROUND[trial % 3]
+            label[row, col] = ON[trial % 3]
         box = placed(label, (7, 12), rng, 0.1, 0.9)
-        assert label[box.row + box.height - 1, box.col + box.width // 2] in set(GROUND)
+        assert label[box.row + box.height - 1, box.col + box.width // 2] in ON
 
 
 def test_nothing_is_placed_where_there_is_no_ground():
-    assert on_ground(BUILDING, RED, np.random.default_rng(0), Scale("height", 0.2, 0.5)) is None
+    assert on_ground(BUILDING, RED, np.random.default_rng(0), Scale("height", 0.2, 0.5), IS_GROUND) is None
     results = {"seed": 0, "draw": 0, "img": GREY, "gt_seg_map": BUILDING}
     assert (pasting(bank(bus=(2, 3))).transform(results)["gt_seg_map"] == 2).all()
 

@@ -10,10 +10,15 @@ import torch.utils.deterministic
 from methods import batch, losses, model
 from mmseg.structures import SegDataSample
 
-from stages.parts.learning.masking import block_mask
+from stages.parts.datasets.labels import LABELS
+from stages.parts.learning.augment import block_mask
 from stages.parts.learning.optimisation import adamw
 from stages.parts.store.streams import draw_stream
 from stages.train.methods import METHODS, Name
+
+# Every class is a thing and every cell counts; one class is, and no cell does.
+ALL = {"classes": list(LABELS.names), "min_ratio": 0.1}
+NONE = {"classes": ["train"], "min_ratio": 1.0}
 
 TERMS: dict[Name, set[str]] = {
     "source_only": {"source.loss"},
@@ -78,7 +83,7 @@ def test_an_unsure_teacher_contributes_source_pixels_only(method: Name):
 
 
 def test_a_margin_over_the_whole_image_silences_the_pseudo_labels():
-    sure = {"threshold": 0.0, "mask_ratio": 0.0}
+    sure = {"pseudo_threshold": 0.0, "masking": {"ratio": 0.0}}
     heard = losses(model("mic", **sure), batch())
     silent = losses(model("mic", **sure, margin=(64, 0, 0, 0)), batch())
     assert heard["mix.quality"] == silent["mix.quality"] == 1
@@ -98,26 +103,27 @@ def test_padding_is_never_a_pseudo_label():
 
 
 def test_the_feature_distance_is_0_at_first_and_grows_as_the_encoder_moves():
-    segmentor, data = model("daformer", distance_classes=tuple(range(19)), distance_ratio=0.1), batch()
+    segmentor, data = model("daformer", feature_distance=ALL), batch()
     assert losses(segmentor, data)["distance.loss"] == 0
     with torch.no_grad():
         for parameter in segmentor.student.backbone.parameters():
             parameter.mul_(1.1)
     moved = losses(segmentor, data)
     assert moved["distance.loss"] > 0
-    assert losses(model("daformer", distance_classes=(16,), distance_ratio=1.0), data)["distance.loss"] == 0  # no cell
+    assert losses(model("daformer", feature_distance=NONE), data)["distance.loss"] == 0  # no cell
 
 
 def test_lambdas_scale_their_losses():
-    def moved(**weights: float) -> dict[str, torch.Tensor]:
-        segmentor = model("mic", threshold=0.0, distance_classes=tuple(range(19)), distance_ratio=0.1, **weights)
+    def moved(distance: float, mask: float) -> dict[str, torch.Tensor]:
+        weights = {"feature_distance": ALL | {"weight": distance}, "masking": {"weight": mask}}
+        segmentor = model("mic", pseudo_threshold=0.0, **weights)
         with torch.no_grad():
             for parameter in segmentor.student.backbone.parameters():
                 parameter.mul_(1.1)
         return losses(segmentor, batch())
 
-    known = moved(distance_weight=0.005, mask_weight=1.0)
-    other = moved(distance_weight=0.015, mask_weight=0.25)
+    known = moved(distance=0.005, mask=1.0)
+    other = moved(distance=0.015, mask=0.25)
     assert other["distance.loss"].item() == pytest.approx(3 * known["distance.loss"].item(), rel=1e-4)
     assert other["mask.loss"].item() == pytest.approx(known["mask.loss"].item() / 4, rel=1e-4)
     assert other["mix.loss"] == known["mix.loss"] > 0
@@ -133,7 +139,8 @@ def test_masked_images_are_0_on_hidden_blocks_and_the_augmented_image_elsewhere(
         assert 0.1 < mask.mean() < 0.5
         torch.testing.assert_close(hidden[k], images[k] * mask, rtol=1e-3, atol=1e-3)
     seen, nothing = (
-        losses(model("mic", threshold=0.0, mask_ratio=ratio), batch())["mask.loss"] for ratio in (0.0, 1.0)
+        losses(model("mic", pseudo_threshold=0.0, masking={"ratio": ratio}), batch())["mask.loss"]
+        for ratio in (0.0, 1.0)
     )
     assert seen != nothing  # the student looks at the masked images
 
@@ -150,7 +157,9 @@ def test_a_margin_of_the_whole_image_is_mirrored_with_its_crop():
 
 
 def test_the_detail_has_a_tenth_of_the_weight_in_hrda():
-    parts = [losses(model("hrda", detail_weight=share), batch())["source.loss"].item() for share in (0.0, 1.0, 0.1)]
+    parts = [
+        losses(model("hrda", detail={"weight": share}), batch())["source.loss"].item() for share in (0.0, 1.0, 0.1)
+    ]
     assert parts[2] == pytest.approx(0.9 * parts[0] + 0.1 * parts[1], rel=1e-5)
 
 
@@ -175,7 +184,7 @@ def test_or_by_running_statistics_if_told_to():
 
 
 def test_each_switch_of_the_published_code_changes_the_loss():
-    sure = {"threshold": 0.09}
+    sure = {"pseudo_threshold": 0.09}
     out = losses(model(**sure), batch())
     known = out["mix.loss"].item()
     assert 0 < out["mix.quality"] < 1

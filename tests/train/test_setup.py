@@ -10,7 +10,9 @@ from conftest import edit_params
 from mmengine.runner import Runner
 
 import stages.train.__main__ as train_main
+from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
+from stages.parts.learning import fit, hooks
 from stages.parts.learning.transforms import Crop, Flip, ResizeTo
 from stages.parts.pasting.composite import Edge
 from stages.parts.pasting.paste import read_bank
@@ -19,6 +21,7 @@ from stages.parts.sections import read
 from stages.parts.store.samples import Shards
 from stages.preflight import Params
 from stages.train import setup
+from stages.train.methods import METHODS
 from stages.train.params import Train
 
 ENCODER = str(Path(__file__).parents[2] / "models/miniature/encoder")
@@ -46,22 +49,14 @@ def train(root: Path) -> Train:
     return read(Params).train
 
 
-def test_the_losses_options(train: Train):
-    assert vars(setup.options(train)) == {
-        "threshold": 0.61, "quality_per": "image", "classes_of": "image", "margin": (1, 2, 3, 4), "margin_of": "image",
-        "jitter_probability": 0.71, "jitter": 0.23, "blur_probability": 0.43, "teacher_norm": "running",
-        "distance_weight": 0.004, "distance_ratio": 0.81, "distance_classes": (11, 15), "detail_weight": 0.13,
-        "mask_weight": 0.9, "mask_ratio": 0.66, "mask_block": 9,
-    }  # fmt: skip
-
-
 def test_the_pasting(train: Train):
-    bank = read_bank(Shards("data/cutouts/grafted"))
+    bank = read_bank(Shards("data/cutouts/grafted"), LABELS)
     made = vars(setup.pasting(train.paste, bank))
     assert made == {
         "bank": {14: bank[14], 15: bank[15]}, "probability": 0.55, "per": "image", "max_instances": 5,
         "scale": Scale("height", 0.12, 0.34), "place": "anywhere", "flip": 0.27, "colour": 0.41,
         "edge": Edge("feather", 1.7, 2), "protected": [5], "min_visible": 0.19, "seed": 0, "channels": "rgb",
+        "is_ground": made["is_ground"],
     }  # fmt: skip
     by_area = setup.pasting(train.paste.model_copy(update={"scale": "area"}), bank)
     assert by_area.scale == Scale("area", 0.03, 0.21)
@@ -69,24 +64,29 @@ def test_the_pasting(train: Train):
 
 def test_the_pairs(train: Train):
     sides = Shards("data/scenes/source"), Shards("data/scenes/target")
-    pairs = setup.dataset(train, 5, *sides, read_bank(Shards("data/cutouts/grafted")))
-    assert (pairs.seed, len(pairs), pairs.crop_pixels) == (5, 7 * 2, pytest.approx(11 * 0.7))
-    for (shards, pipeline), given, size in zip(pairs.sides.values(), sides, ((64, 136), (72, 144)), strict=True):
-        assert shards is given
-        resize, crop, flip = pipeline[-3:]
+    pairs = setup.dataset(train, 5, *sides, read_bank(Shards("data/cutouts/grafted"), LABELS))
+    source = pairs.branches["source"]
+    assert (pairs.seed, len(pairs), source.rare_pixels) == (5, 7 * 2, pytest.approx(11 * 0.7))
+    for branch, given, size in zip(pairs.branches.values(), sides, ((64, 136), (72, 144)), strict=True):
+        assert branch.shards is given
+        resize, crop, flip = branch.pipeline[-3:]
         assert isinstance(resize, ResizeTo) and resize.size == size[::-1]
         assert isinstance(crop, Crop)
         assert (crop.size, crop.max_class_share, crop.tries) == ((64, 128), 0.91, 6)
         assert isinstance(flip, Flip) and flip.probability == 0.5
-    rare = pairs.rare
+    rare = source.rare
     assert rare is not None
     shares = dict(zip(rare.classes, rare.probabilities, strict=True))
     assert shares[14] == shares[15] == pytest.approx(0.37 / 2)
-    cooler = setup.dataset(_with(train, temperature=0.2), 5, *sides, read_bank(Shards("data/cutouts/grafted"))).rare
+    cooler = (
+        setup.dataset(_with(train, temperature=0.2), 5, *sides, read_bank(Shards("data/cutouts/grafted"), LABELS))
+        .branches["source"]
+        .rare
+    )
     assert cooler is not None and cooler.probabilities != rare.probabilities
     many = _with(train, min_pixels=10_000)
     with pytest.raises(GraftError, match="more than 10000 pixels"):
-        setup.dataset(many, 5, *sides, read_bank(Shards("data/cutouts/grafted")))
+        setup.dataset(many, 5, *sides, read_bank(Shards("data/cutouts/grafted"), LABELS))
 
 
 def _with(train: Train, **changes: Any) -> Train:
@@ -96,20 +96,20 @@ def _with(train: Train, **changes: Any) -> Train:
 def test_the_optimiser_its_schedule_and_the_teacher(train: Train, monkeypatch: pytest.MonkeyPatch):
     runners: list[Runner] = []
 
-    class Look(train_main.Checkpoint):
+    class Look(hooks.Checkpoint):
         def after_train(self, runner: Runner) -> None:
             runners.append(runner)
 
-    monkeypatch.setattr(train_main, "Checkpoint", Look)
+    monkeypatch.setattr(fit, "Checkpoint", Look)
     train_main.main(["grafted", "0"])
     (runner,) = runners
     groups = runner.optim_wrapper.optimizer.param_groups
     assert [group["initial_lr"] for group in groups] == pytest.approx([1.3e-3, 1.3e-3 * 0.31])
     assert {group["weight_decay"] for group in groups} == {0.021}  # no_decay: layer_norm, and the U-Net has none
     assert {type(each).__name__: each.end - 1 for each in runner.param_schedulers} == {"LinearLR": 3, "PolyLR": 7}
-    (teacher,) = [hook for hook in runner.hooks if isinstance(hook, train_main.MeanTeacher)]
+    (teacher,) = [hook for hook in runner.hooks if isinstance(hook, hooks.MeanTeacher)]
     assert (teacher.ema, teacher.at) == (0.87, "end")
     assert runner.max_iters == 7 and runner.train_dataloader.batch_size == 2
     assert runner.model.student.detail == (32, 64)
-    assert runner.model.method == train_main.METHODS["mic_hrda"]
-    assert runner.model.options == setup.options(train)
+    assert runner.model.method == METHODS["mic_hrda"]
+    assert runner.model.settings == train

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
+from stages.parts.learning.augment import block_mask
 from stages.parts.learning.distance import feature_distance, thing_cells
-from stages.parts.learning.masking import block_mask
 from stages.parts.learning.rare_classes import Draw, RareClasses, class_probabilities, count
 
 
@@ -87,7 +88,7 @@ COUNTS: list[dict[int, int]] = [{0: 900, 1: 100}, {0: 990, 1: 10}, {0: 1000}]
 
 
 def test_an_image_is_drawn_that_has_more_than_enough_of_the_class():
-    rare = RareClasses(COUNTS, 1.0, min_pixels=10)
+    rare = RareClasses(COUNTS, LABELS, 1.0, min_pixels=10)
     rng = np.random.default_rng(0)
     drawn = Counter(rare.draw(rng) for _ in range(300))
     assert {draw.image for draw in drawn if draw.class_id == 1} == {0}
@@ -97,7 +98,7 @@ def test_an_image_is_drawn_that_has_more_than_enough_of_the_class():
 
 
 def test_a_novel_class_is_drawn_with_any_image_and_counts_what_pasting_adds():
-    rare = RareClasses(COUNTS, 0.1, 10, added={14: 50.0}, novel={14})
+    rare = RareClasses(COUNTS, LABELS, 0.1, 10, added={14: 50.0}, novel={14})
     assert dict(zip(rare.classes, rare.probabilities, strict=True)) == pytest.approx(
         class_probabilities({0: 2890, 1: 110, 14: 150}, 0.1)
     )
@@ -106,12 +107,12 @@ def test_a_novel_class_is_drawn_with_any_image_and_counts_what_pasting_adds():
 
 def test_a_class_that_no_image_has_enough_of_is_a_sentence():
     with pytest.raises(GraftError, match=r"more than 100 pixels of sidewalk; lower train\.rare_classes\.min_pixels"):
-        RareClasses(COUNTS, 0.01, 100)
+        RareClasses(COUNTS, LABELS, 0.01, 100)
 
 
 def test_a_source_without_a_labelled_pixel_is_a_sentence():
     with pytest.raises(GraftError, match=r"every pixel of the source's labels is 255.*scenes\.source"):
-        RareClasses([{}, {}], 0.01, 10)
+        RareClasses([{}, {}], LABELS, 0.01, 10)
 
 
 def test_ignored_pixels_are_counted_for_no_class():

@@ -12,9 +12,10 @@ import torch
 from conftest import edit_params, encoder_of_a_unet, outputs, write_scenes
 from safetensors.torch import load_file
 
-from stages.parts import segmenter
+from stages.parts.datasets.labels import LABELS
 from stages.parts.pasting.paste import read_bank
 from stages.parts.sections import read
+from stages.parts.segmenter.files import load_segmenter
 from stages.parts.store.samples import Shards, png_array
 from stages.preflight import Params
 from stages.train import materialise, setup
@@ -47,7 +48,7 @@ def test_seed_and_bank_each_change_the_weights():
 
 def test_the_saved_student_loads_and_is_no_copy_of_the_start():
     main(["baseline", "0"])
-    model, names = segmenter.load("models/segmenters/baseline-0.safetensors")
+    model, names = load_segmenter("models/segmenters/baseline-0.safetensors")
     assert len(names) == 19
     assert not model.training
     assert not any(key.startswith(("student", "teacher")) for key in model.state_dict())
@@ -89,7 +90,7 @@ def test_materialised_sets_hold_what_training_would_paste_and_the_published_tabl
         assert {int(c): n for c, n in entry.items()} == {int(c): int((label == c).sum()) for c in np.unique(label)}
     assert all(entry[1] > 0 for entries in having.values() for entry in entries)
     assert sum(len(entries) for entries in having.values()) == sum(len(entry) for entry in stats)
-    paste = setup.pasting(read(Params).train.paste, read_bank(Shards("data/cutouts/grafted")))
+    paste = setup.pasting(read(Params).train.paste, read_bank(Shards("data/cutouts/grafted"), LABELS))
     source = Shards("data/scenes/source")
     files = source.read(source.rows[3]["uid"])
     arrays = {"img": png_array(files["image.png"]), "gt_seg_map": png_array(files["label.png"])}

@@ -16,8 +16,9 @@ from stages.parts.sections import read
 from stages.parts.store.samples import Shards, png_bytes
 from stages.preflight import Params
 from stages.train import setup
-from stages.train.__main__ import _work_folder, main
 from stages.train.labelled import labelled
+from stages.train.__main__ import main
+from stages.train.training import training_key
 
 pytestmark = pytest.mark.usefixtures("root")
 REPO = Path(__file__).parents[2]
@@ -116,12 +117,12 @@ def test_an_oracle_of_another_target_is_one_sentence(root: Path):
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
     root: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("stages.train.__main__.CHECKPOINT_INTERVAL", 2)
+    monkeypatch.setattr("stages.parts.learning.fit.CHECKPOINT_INTERVAL", 2)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         said = fails(capsys, "grafted", "0")
-        monkeypatch.setattr("stages.train.__main__.CHECKPOINT_INTERVAL", 100)
+        monkeypatch.setattr("stages.parts.learning.fit.CHECKPOINT_INTERVAL", 100)
         saved = fails(capsys, "grafted", "0")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -132,10 +133,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
 
 def test_another_number_of_classes_is_another_training(root: Path, monkeypatch: pytest.MonkeyPatch):
     def key() -> str:
-        return _work_folder("baseline", 0, read(Params).train, None, Shards("data/scenes/source")).name
+        return training_key(read(Params).train, 1, None, Shards("data/scenes/source"))
 
     before = key()
     assert key() == before
     tram = LabelSpace("with a tram", (*LABELS.table, ("tram", (0, 120, 200))))
-    monkeypatch.setattr("stages.train.__main__.LABELS", tram)
+    monkeypatch.setattr("stages.train.training.LABELS", tram)
     assert key() != before

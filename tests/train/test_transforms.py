@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import BUS, CAR, write_bank
 
+from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
-from stages.parts.learning.branches import SourceTarget, read_label
+from stages.parts.learning.branches import Branch, BranchedDataset, read_label
 from stages.parts.learning.rare_classes import RareClasses, class_pixels
 from stages.parts.learning.transforms import Crop, Flip, ResizeTo
 from stages.parts.pasting.paste import PasteCutouts, read_bank
@@ -74,12 +75,12 @@ def test_a_flip_is_told():
     assert 25 < sum(flips) < 75
 
 
-def sampled(root: Path, budget: float) -> SourceTarget:
+def sampled(root: Path, budget: float) -> BranchedDataset:
     source = Shards(root / "data/scenes/source")
-    bank = read_bank(Shards(root / "data/cutouts/grafted"))
+    bank = read_bank(Shards(root / "data/cutouts/grafted"), LABELS)
     paste = PasteCutouts(bank, 0.0, "image", 1, Scale("height", 0.3, 0.5), "ground", 0.0)
-    rare = RareClasses(class_pixels(source), 0.01, 10, setup.pasting_adds(source, paste, 0), set(bank), budget)
-    return SourceTarget(source, None, 100, 0, [paste], [], rare)
+    rare = RareClasses(class_pixels(source), LABELS, 0.01, 10, setup.pasting_adds(source, paste, 0), set(bank), budget)
+    return BranchedDataset({"source": Branch(source, [paste], LABELS, rare)}, 100, 0)
 
 
 def test_every_draw_for_a_novel_class_holds_it(world: Path):
@@ -106,9 +107,9 @@ def test_an_image_without_a_label_that_is_to_be_counted_is_a_sentence(world: Pat
 
 def test_what_pasting_adds_is_what_it_takes_from_the_others(world: Path):
     source = Shards(world / "data/scenes/source")
-    change = setup.pasting_adds(source, sampled(world, 0.5).sides["source"][1][0], 0)  # type: ignore[arg-type]
+    change = setup.pasting_adds(source, sampled(world, 0.5).branches["source"].pipeline[0], 0)  # type: ignore[arg-type]
     assert change == {c: 0 for c in change}  # at probability 0
-    bank = read_bank(Shards(world / "data/cutouts/grafted"))
+    bank = read_bank(Shards(world / "data/cutouts/grafted"), LABELS)
     paste = PasteCutouts(bank, 1.0, "image", 2, Scale("height", 0.3, 0.5), "ground", 0.0)
     change = setup.pasting_adds(source, paste, 0)
     assert change[14] > 0 and change[0] < 0
@@ -120,12 +121,12 @@ def test_a_bad_label_is_one_sentence():
     bad = {"the id 77": np.full((4, 6), 77, np.uint8), "equal in size": np.zeros((4, 4), np.uint8)}
     for words, label in bad.items():
         with pytest.raises(GraftError, match=words):
-            read_label({"label.png": png_bytes(label)}, image, "here")
+            read_label({"label.png": png_bytes(label)}, image, LABELS, "here")
     with pytest.raises(GraftError, match=r"here has no label\.png"):
-        read_label({}, image, "here")
+        read_label({}, image, LABELS, "here")
 
 
 def test_a_cutout_of_a_class_outside_of_the_label_space_is_one_sentence(world: Path):
     write_bank(world, "grafted", {"cow-0": ("cow", 14, np.full((4, 4, 4), 255, np.uint8))})
     with pytest.raises(GraftError, match=r"data/cutouts/grafted: .* no class 'cow'.*take its cutouts out"):
-        read_bank(Shards(world / "data/cutouts/grafted"))
+        read_bank(Shards(world / "data/cutouts/grafted"), LABELS)

@@ -1,8 +1,12 @@
-"""The strong augmentation of a mixed image (DACS): colour jitter and blur."""
+"""What is done to an image before the student sees it: colour jitter and blur (DACS), hidden blocks (MIC)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
+import torch.nn.functional as nn_functional
 import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
@@ -41,3 +45,13 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur with a kernel of a tenth of the side, made odd."""
     height, width = (side // 10 | 1 for side in image.shape[-2:])
     return F.gaussian_blur(image, [width, height], [sigma, sigma])
+
+
+def block_mask(size: Sequence[int], block: int, ratio: float, rng: np.random.Generator) -> Tensor:
+    """The mask of masked image consistency (MIC, Hoyer et al. 2023).
+
+    Size (H, W) -> (H, W) float: each of round(H / block) x round(W / block) blocks is 0 with this chance,
+    else 1."""
+    grid = [max(1, round(side / block)) for side in size]
+    kept = torch.from_numpy(rng.random(grid) > ratio).float()
+    return nn_functional.interpolate(kept[None, None], tuple(size), mode="nearest")[0, 0]

@@ -1,8 +1,9 @@
-"""Pairs of one labelled source image and one unlabelled target image."""
+"""Batches of several branches: each draw gives an image of each, such as a labelled source and an unlabelled target."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from stages.parts.datasets.labels import IGNORE, LABELS
+from stages.parts.datasets.labels import IGNORE, LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.learning.rare_classes import RareClasses
 from stages.parts.store.samples import Shards, png_array
@@ -25,64 +26,69 @@ Pipeline = Sequence[Callable[[Results], Results]]
 ABOUT = ("seed", "draw", "uid", "box", "whole_shape", "flip")  # what a data sample tells of where it comes from
 
 
-@DATASETS.register_module()
-class SourceTarget(Dataset):
-    """Training pairs by the number of their draw: {"inputs": {"source", "target"}, "data_samples": {...}}.
+@dataclass(frozen=True)
+class Branch:
+    """Where one image of each draw comes from.
 
-    Inputs are (3, H, W) uint8 RGB. The source sample carries gt_sem_seg (1, H, W) int64, the target sample
-    none: the target's labels are never opened. Without a target there is no such branch. Each side runs through
-    its images in an order of its own, shuffled anew for each pass; with rare class sampling the source images are
-    drawn by it instead, and the results tell the pipeline which class is wanted: ("wanted": (class, pixels)).
-    Item k is the same in every process (see streams.py). Pipelines take and give mmseg's results dict.
+    shards, pipeline   the images, and what is done with each, in mmseg's results dict
+    labels             the label space of its labels; None: they are never opened
+    rare               rare class sampling in the place of an order of its own; the results then tell the pipeline which
+                       class is wanted, in more than `rare_pixels` pixels: ("wanted": (class, pixels))
     """
 
-    def __init__(
-        self,
-        source: Shards,
-        target: Shards | None,
-        draws: int,
-        seed: int,
-        source_pipeline: Pipeline,
-        target_pipeline: Pipeline,
-        rare: RareClasses | None = None,
-        crop_pixels: float = 0,
-    ) -> None:
-        self.sides = {"source": (source, source_pipeline)}
-        if target is not None:
-            self.sides["target"] = (target, target_pipeline)
-        self.draws, self.seed = draws, seed
-        self.rare, self.crop_pixels = rare, crop_pixels
+    shards: Shards
+    pipeline: Pipeline
+    labels: LabelSpace | None = None
+    rare: RareClasses | None = None
+    rare_pixels: float = 0
+
+
+@DATASETS.register_module()
+class BranchedDataset(Dataset):
+    """Items by the number of their draw: {"inputs": {branch: image}, "data_samples": {branch: sample}}.
+
+    Inputs are (3, H, W) uint8 RGB. The samples of a labelled branch carry gt_sem_seg (1, H, W) int64, others none. Each
+    branch runs through its images in an order of its own, shuffled anew for each pass. Item k is the same in every
+    process (see streams.py).
+    """
+
+    def __init__(self, branches: Mapping[str, Branch], draws: int, seed: int) -> None:
+        self.branches, self.draws, self.seed = branches, draws, seed
 
     def __len__(self) -> int:
         return self.draws
 
     def __getitem__(self, draw: int) -> dict[str, dict[str, Any]]:
-        loaded = {side: self._load(side, draw) for side in self.sides}
+        loaded = {name: self._load(name, draw) for name in self.branches}
         return {
-            "inputs": {side: image for side, (image, _) in loaded.items()},
-            "data_samples": {side: sample for side, (_, sample) in loaded.items()},
+            "inputs": {name: image for name, (image, _) in loaded.items()},
+            "data_samples": {name: sample for name, (_, sample) in loaded.items()},
         }
 
-    def _load(self, side: str, draw: int) -> tuple[torch.Tensor, SegDataSample]:
-        shards, pipeline = self.sides[side]
-        results: Results = {"seed": self.seed, "draw": draw, "side": side}
-        if side == "source" and self.rare is not None:
-            image, class_id = self.rare.draw(draw_stream(self.seed, draw, "rare class"))
-            results["wanted"] = (class_id, self.crop_pixels)
+    def _load(self, name: str, draw: int) -> tuple[torch.Tensor, SegDataSample]:
+        branch = self.branches[name]
+        shards = branch.shards
+        results: Results = {"seed": self.seed, "draw": draw, "side": name}
+        if branch.rare is not None:
+            image, class_id = branch.rare.draw(draw_stream(self.seed, draw, "rare class"))
+            results["wanted"] = (class_id, branch.rare_pixels)
         else:
             turn, place = divmod(draw, len(shards))
-            image = draw_stream(self.seed, turn, f"{side} order").permutation(len(shards))[place]
+            image = draw_stream(self.seed, turn, f"{name} order").permutation(len(shards))[place]
         results["uid"] = uid = shards.rows[image]["uid"]
         files = shards.read(uid)
         results["img"] = png_array(files["image.png"])
-        if side == "source":
-            results["gt_seg_map"] = read_label(files, results["img"], f"{shards.folder}: sample {uid}")
-        for transform in pipeline:
+        if branch.labels is not None:
+            where = f"{shards.folder}: sample {uid}"
+            results["gt_seg_map"] = read_label(files, results["img"], branch.labels, where)
+        for transform in branch.pipeline:
             results = transform(results)
         return pack(results)
 
 
-def read_label(files: dict[str, bytes], image: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+def read_label(
+    files: Mapping[str, bytes], image: NDArray[np.uint8], labels: LabelSpace, where: str
+) -> NDArray[np.uint8]:
     """The label of a sample, (H, W) train ids, 255 = ignored. GraftError if it is missing, of another size than the
     image, or holds an id that is no class."""
     if "label.png" not in files:
@@ -91,9 +97,9 @@ def read_label(files: dict[str, bytes], image: NDArray[np.uint8], where: str) ->
     if label.shape != image.shape[:2]:
         raise GraftError(f"{where}: the label is {label.shape}, the image {image.shape[:2]}; make them equal in size")
     known = label[label != IGNORE]
-    if known.size and known.max() >= len(LABELS.names):
+    if known.size and known.max() >= len(labels.names):
         raise GraftError(
-            f"{where}: the label holds the id {known.max()}, the classes are 0 to {len(LABELS.names) - 1} "
+            f"{where}: the label holds the id {known.max()}, the classes are 0 to {len(labels.names) - 1} "
             f"and {IGNORE}; correct its label.png, or the id map it was read by"
         )
     return label

@@ -67,7 +67,7 @@ class MeanTeacher(Hook):
     def _update(self, runner: Runner, decay: float) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         ema_update(model.teacher.parameters(), model.student.parameters(), decay)
-        if model.options.teacher_norm == "running":
+        if model.teacher_norm == "running":
             for buffer, students in zip(model.teacher.buffers(), model.student.buffers(), strict=True):
                 buffer.copy_(students)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from stages.parts.datasets.labels import LABELS
+from stages.parts.datasets.labels import LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.store.samples import Shards, png_array
 
@@ -74,7 +74,8 @@ class Draw(NamedTuple):
 class RareClasses:
     """Draw a class by its probability, then one of the images that have more than `min_pixels` of it.
 
-    counts: pixels of each class per image of the set; added: what pasting adds to an image, in the mean. A novel
+    counts: pixels of each class per image of the set; labels: what the classes are called; added: what pasting adds to
+    an image, in the mean. A novel
     class, of the bank, may be pasted into any image, so each has it. Raises GraftError for a base class that no image
     has enough of, and for a set in which no pixel has a class.
     """
@@ -82,6 +83,7 @@ class RareClasses:
     def __init__(
         self,
         counts: Sequence[Counts],
+        labels: LabelSpace,
         temperature: float,
         min_pixels: int,
         added: Mapping[int, float] | None = None,
@@ -100,7 +102,7 @@ class RareClasses:
         for c, images in self.images.items():
             if not len(images):
                 raise GraftError(
-                    f"no source image has more than {min_pixels} pixels of {LABELS.names[c]}; "
+                    f"no source image has more than {min_pixels} pixels of {labels.names[c]}; "
                     f"lower train.rare_classes.min_pixels in params.yaml"
                 )
 

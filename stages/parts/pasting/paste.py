@@ -10,10 +10,10 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from stages.parts.datasets.labels import LABELS
+from stages.parts.datasets.labels import LABELS, LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.pasting.composite import HARD, Edge, match_colours, paste, plain, resize
-from stages.parts.pasting.place import Box, Scale, anywhere, on_ground
+from stages.parts.pasting.place import Box, Scale, anywhere, ground_table, on_ground
 from stages.parts.store.samples import Shards, png_array
 from stages.parts.store.streams import draw_stream
 
@@ -36,10 +36,10 @@ class Cutouts(Sequence[Pixels]):
         return np.dstack([png_array(files[name]) for name in ("rgba.png", "doubt.png", "alpha.png") if name in files])
 
 
-def read_bank(bank: Shards) -> dict[int, Cutouts]:
+def read_bank(bank: Shards, labels: LabelSpace) -> dict[int, Cutouts]:
     """{train id: the bank's cutouts of the class}. GraftError for a class that the label space lacks."""
     try:
-        return {LABELS.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
+        return {labels.id(name): Cutouts(bank, name) for name in sorted({row["class"] for row in bank.rows})}
     except GraftError as error:
         raise GraftError(f"{bank.folder}: {error}; take its cutouts out of the bank") from None
 
@@ -58,6 +58,7 @@ class PasteCutouts(BaseTransform):
     protected   train ids of classes that are never hidden
     min_visible share of a cutout's box that must be inside of the image, or it is not pasted
 
+    labels      the label space of the scenes and of a bank that is a folder
     seed        of every chance, where the results name none
     channels    the order of the scene's colours: mmsegmentation's own loader gives bgr
 
@@ -80,17 +81,19 @@ class PasteCutouts(BaseTransform):
         edge: Edge | Mapping[str, Any] = HARD,
         protected: Collection[int] = (),
         min_visible: float = 0.0,
+        labels: LabelSpace = LABELS,
         seed: int = 0,
         channels: Literal["rgb", "bgr"] = "rgb",
     ) -> None:
         if isinstance(bank, str):
-            bank = read_bank(Shards(bank))
+            bank = read_bank(Shards(bank), labels)
         self.bank = {class_id: cutouts for class_id, cutouts in sorted(bank.items()) if len(cutouts)}
         self.probability, self.per, self.max_instances = probability, per, max_instances
         self.scale = scale if isinstance(scale, Scale) else Scale(**scale)
         self.edge = edge if isinstance(edge, Edge) else Edge(**edge)
         self.place, self.flip, self.colour, self.protected = place, flip, colour, protected
         self.min_visible, self.seed, self.channels = min_visible, seed, channels
+        self.is_ground = ground_table(labels)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         draw = results["draw"] if "draw" in results else np.random.randint(2**31)
@@ -134,8 +137,10 @@ class PasteCutouts(BaseTransform):
             cutout = plain(cutout)
         if rng.random() < self.flip:
             cutout = cutout[:, ::-1]
-        where = on_ground if self.place == "ground" else anywhere
-        box = where(label, cutout, rng, self.scale)
+        if self.place == "ground":
+            box = on_ground(label, cutout, rng, self.scale, self.is_ground)
+        else:
+            box = anywhere(label, cutout, rng, self.scale)
         if class_id == wanted and not (box and self._is_visible(box, label)):
             box = anywhere(label, cutout, rng, self.scale)
         return box, class_id, cutout

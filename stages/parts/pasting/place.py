@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.parts.datasets.labels import LABELS
+from stages.parts.datasets.labels import LabelSpace
 
-GROUND = [LABELS.id(name) for name in ("road", "sidewalk", "terrain")]
-IS_GROUND = np.isin(np.arange(256), GROUND).astype(np.uint8)
+GROUND = ("road", "sidewalk", "terrain")  # what things stand on
+
+
+def ground_table(labels: LabelSpace) -> NDArray[np.uint8]:
+    """(256,) uint8: 1 for the train ids of what things stand on."""
+    return np.isin(np.arange(256), [labels.id(name) for name in GROUND if name in labels.names]).astype(np.uint8)
 
 
 class Box(NamedTuple):
@@ -53,14 +57,19 @@ class Scale:
 
 
 def on_ground(
-    label: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Generator, scale: Scale
+    label: NDArray[np.uint8],
+    cutout: NDArray[np.uint8],
+    rng: np.random.Generator,
+    scale: Scale,
+    is_ground: NDArray[np.uint8],
 ) -> Box | None:
-    """A box for a cutout; the middle of its lower edge is on a ground pixel of the label (H, W).
+    """A box for a cutout; the middle of its lower edge is on a ground pixel of the label (H, W):
+    see ground_table.
 
     What is large is near, and what is near stands low in the image: the foot's rank among the ground pixels, from the
     top down, is the size's quantile, give or take a tenth. None where the label shows no ground.
     """
-    ground = cv2.LUT(np.ascontiguousarray(label), IS_GROUND)
+    ground = cv2.LUT(np.ascontiguousarray(label), is_ground)
     upto = np.cumsum(cv2.reduce(ground, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S))  # from far to near: this row and above
     if not upto[-1]:
         return None

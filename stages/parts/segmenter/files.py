@@ -15,7 +15,7 @@ from torch import nn
 from stages.parts.errors import GraftError
 from stages.parts.segmenter import mit
 from stages.parts.segmenter.hrda import HRDA
-from stages.parts.segmenter.networks import build
+from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.atomic import write_whole
 
 
@@ -38,8 +38,8 @@ def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
     return encoder
 
 
-def save(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[str]) -> None:
-    """Write the weights, what build needs to know, and the classes. The same weights give the same bytes.
+def save_segmenter(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[str]) -> None:
+    """Write the weights, what build_segmenter needs to know, and the classes. The same weights give the same bytes.
     GraftError when the disk is full."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     # One entry only: safetensors writes several in an order that differs from process to process.
@@ -49,15 +49,15 @@ def save(model: EncoderDecoder, path: Path | str, name: str, classes: Sequence[s
     write_whole(Path(path), tensors.save(state, {"segmenter": json.dumps(about)}))
 
 
-def load(path: Path | str) -> tuple[EncoderDecoder, tuple[str, ...]]:
-    """The network in a file of `save`, in evaluation mode, and its classes. GraftError for a bad file."""
+def load_segmenter(path: Path | str) -> tuple[EncoderDecoder, tuple[str, ...]]:
+    """The network in a file of save_segmenter, in evaluation mode, and its classes. GraftError for a bad file."""
     fix = "train it again with `python -m stages.train RECIPE SEED`"
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["segmenter"])
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
         detail = about.get("detail")
-        model = build(about["model"], len(about["classes"]), (detail[0], detail[1]) if detail else None)
+        model = build_segmenter(about["model"], len(about["classes"]), (detail[0], detail[1]) if detail else None)
         model.load_state_dict(state)
     except FileNotFoundError:
         raise GraftError(f"{path}: no such segmenter; {fix}") from None

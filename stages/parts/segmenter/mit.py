@@ -9,25 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.parts.segmenter.names import MIT_SIZES
+
 HEADS = [1, 2, 5, 8]
-SIZES: dict[str, tuple[int, list[int]]] = {  # channels of the first stage, layers of each
-    "b0": (32, [2, 2, 2, 2]),
-    "b1": (64, [2, 2, 2, 2]),
-    "b2": (64, [3, 4, 6, 3]),
-    "b3": (64, [3, 4, 18, 3]),
-    "b4": (64, [3, 8, 27, 3]),
-    "b5": (64, [3, 6, 40, 3]),
-}
 
 
 def channels(size: str) -> list[int]:
     """Of the four levels, at strides 4, 8, 16 and 32."""
-    return [SIZES[size][0] * heads for heads in HEADS]
+    return [MIT_SIZES[size][0] * heads for heads in HEADS]
 
 
 def config(size: str) -> dict[str, Any]:
     """mmsegmentation's config of MiT-B0 to B5, from random weights."""
-    width, layers = SIZES[size]
+    width, layers = MIT_SIZES[size]
     return {
         "type": "MixVisionTransformer",
         "embed_dims": width,

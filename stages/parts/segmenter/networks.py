@@ -5,6 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+with warnings.catch_warnings():  # mmcv-lite says at import that it lacks the compiled operations; none is used here
+    warnings.filterwarnings("ignore", message="Fail to import")
+    import mmseg.models  # noqa: F401
+
 from mmengine import ConfigDict
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
@@ -15,19 +19,19 @@ from stages.parts.errors import GraftError
 from stages.parts.segmenter import mit
 from stages.parts.segmenter.daformer import DAFormerHead
 from stages.parts.segmenter.hrda import HRDA
+from stages.parts.segmenter.names import NETWORKS
 
 STRIDE = 32  # images are padded to a multiple of the deepest stride of any network
-NAMES = ("unet", *(f"{head}-{size}" for head in ("segformer", "daformer") for size in mit.SIZES))
 
 
-def build(name: str, num_classes: int, detail: tuple[int, int] | None = None) -> EncoderDecoder:
-    """A network with random weights, by one of NAMES; its data_preprocessor takes RGB uint8 images.
+def build_segmenter(name: str, num_classes: int, detail: tuple[int, int] | None = None) -> EncoderDecoder:
+    """A network with random weights, by one of NETWORKS; its data_preprocessor takes RGB uint8 images.
 
     With a detail size (height, width in pixels, multiples of 32) it is an HRDA network (see hrda.py).
     Raises GraftError for any other name.
     """
-    if name not in NAMES:
-        raise GraftError(f"params.yaml: train.model {name!r} is none of {', '.join(NAMES)}")
+    if name not in NETWORKS:
+        raise GraftError(f"params.yaml: train.model {name!r} is none of {', '.join(NETWORKS)}")
     head, _, size = name.partition("-")
     parts = _unet(num_classes) if head == "unet" else _transformer(head, size, num_classes)
     config = _encoder_decoder(**parts, stride=STRIDE if detail is None else 2 * STRIDE)
