@@ -8,7 +8,7 @@ command  python -m stages.clean CLASS [CLASS ...]
 cost     about a second for 12 000 samples: a filter over a table
 expect   miniature: 181 of 192 samples kept by `strict`, 160 by `ucg`
 source   Montalvo et al., "Unsupervised Class Generation to Expand Semantic Segmentation Datasets",
-         J. Imaging 2025: preset `ucg` is its code's rules and thresholds; the others are ours
+         J. Imaging 2025: `python -m stages.clean.preset ucg` writes its code's thresholds; others are ours
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.clean.params import Params
-from stages.clean.rules import PRESETS, RULES, Verdicts, active, judge, thresholds
+from stages.clean.presets import PRESETS
+from stages.clean.rules import RULES, Verdicts, active, judge, thresholds
 from stages.clean.table import read as read_table
 from stages.parts.command import command
 from stages.parts.errors import GraftError
@@ -60,7 +61,7 @@ def limits(params: Params, name: str) -> dict[str, float]:
             raise GraftError(
                 f"{where}: {known!r} is not among {', '.join(params.classes)}; correct it or add it to classes"
             )
-    return thresholds(params.clean.preset, *params.clean.changes(name))
+    return thresholds(*params.clean.limits(name))
 
 
 def clean(name: str, values: dict[str, float], params: Params) -> None:

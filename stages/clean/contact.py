@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stages.clean.explain import judged, named, there
 from stages.clean.kinds import Rows, Rule
-from stages.clean.rules import ORDER, Verdicts, active, ordered
+from stages.clean.params import ORDER
+from stages.clean.rules import Verdicts, active, ordered
 from stages.clean.table import Table
 
 Picture = NDArray[np.uint8]

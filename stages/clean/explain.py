@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.clean.kinds import Limit, Rows, Rule, Side
-from stages.clean.rules import ORDER, Verdicts, active, ordered
+from stages.clean.params import ORDER
+from stages.clean.rules import Verdicts, active, ordered
 from stages.clean.table import HASH, Table
 
 COLUMNS, BINS = 4, 40

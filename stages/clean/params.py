@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stages.parts.sections import Classes, Count, NonNegative, Section, Sections, Share, known
+from stages.parts.sections import Classes, Count, NonNegative, Section, Sections, Share, known, one_of
+
+ORDERS = ("stability", "predicted_iou", "class_score", "agreement")  # scores by which max_count knows the best
+ORDER = ORDERS[0]
 
 
 class Rules(Section):
-    """A threshold per rule; None where the preset's holds. To switch a preset's rule off, give it a limit that nothing
-    crosses."""
+    """A threshold per rule; None: the rule is off, or for one class, it is that of all. To switch a rule off for one
+    class, give it a limit that nothing crosses."""
 
     max_area: Share | None = None
     max_lower_half: Share | None = None
@@ -35,14 +38,12 @@ class Rules(Section):
 
 
 class Clean(Rules):
-    preset: Literal["none", "ucg", "strict"]
-    order: Literal["stability", "predicted_iou", "class_score", "agreement"]
+    order: Annotated[str, one_of(ORDERS)]
     classes: Annotated[dict[str, Rules], AfterValidator(known)]
 
-    def changes(self, name: str) -> list[dict[str, float | None]]:
-        """What is set beside the preset, for all classes and then for this one."""
-        own = self.classes.get(name, Rules())
-        return [self.model_dump(exclude={"preset", "order", "classes"}), own.model_dump()]
+    def limits(self, name: str) -> list[dict[str, float | None]]:
+        """What is set for all classes, and then for this one."""
+        return [self.model_dump(exclude={"order", "classes"}), self.classes.get(name, Rules()).model_dump()]
 
 
 class Params(Sections):

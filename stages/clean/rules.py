@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stages.clean.kinds import Best, Limit, Repeats, Rows, Rule, Tails
+from stages.clean.params import ORDER
 from stages.clean.table import Table
 
 SIDES = ("border_top", "border_bottom", "border_left", "border_right")
 
-ORDER = "stability"  # what clean.order is by default
 
 # In the order of the published cleaner, then ours: shape, opinion, class, and at the end those that compare samples.
 RULES: tuple[Rule, ...] = (
@@ -41,24 +41,10 @@ RULES: tuple[Rule, ...] = (
     Best("surplus", ORDER, "max_count", "highest", "set clean.order to another"),
 )
 
-# The published script's values, and what we recommend: of each score that tells good masks from bad ones, the highest
-# limit at which half of what it alone rejects on held-out pages is bad, rounded down (tests/benchmarks/cleaning.py). A
-# limit that is stricter costs more good cutouts than bad ones, and whole kinds of a class that are hard to cut out.
-# LOG.md has the measurements, and what each published rule does on real shapes.
-PRESETS: dict[str, dict[str, float]] = {
-    "none": {},
-    "ucg": {"max_area": 0.40, "max_lower_half": 0.85, "min_smoothness": 1.0, "max_energy": 50.0},
-    "strict": {
-        "max_area": 0.40, "max_energy": 50.0, "min_area": 0.03, "min_predicted_iou": 0.82, "min_stability": 0.64,
-        "min_agreement": 0.48, "min_class_score": 0.5,
-    },
-}  # fmt: skip
 
-
-def thresholds(preset: str, *changes: dict[str, float | None]) -> dict[str, float]:
-    """param -> threshold of the rules that are on: the preset's, then each change that is not None, the last wins."""
-    given = {param: value for change in changes for param, value in change.items() if value is not None}
-    return PRESETS[preset] | given
+def thresholds(*limits: dict[str, float | None]) -> dict[str, float]:
+    """param -> threshold of the rules that are on: each limit that is not None, the last wins."""
+    return {param: value for given in limits for param, value in given.items() if value is not None}
 
 
 def ordered(order: str) -> list[Rule]:

@@ -40,13 +40,13 @@ from stages.evaluate import params as evaluating
 from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
+from stages.parts.preset import overlay
 from stages.parts.pretrained.tensors import find_encoder
 from stages.parts.sections import read
 from stages.parts.store import samples
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.fingerprint import fingerprint
 from stages.train import params as training
-from stages.train.preset import overlay
 
 MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
 LINKED = ("data/scenes", "models/miniature")

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from stages.cutouts.crop import framed
 from stages.cutouts.params import Params
-from stages.cutouts.recipes import RECIPES, labels, recut
+from stages.cutouts.recipes import labels, recut
 from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
-from stages.parts.sections import read
+from stages.parts.sections import RECIPES, read
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keeplist import kept_uids
 from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes

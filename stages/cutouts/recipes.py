@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 from stages.cutouts.blobs import blob
 from stages.cutouts.shuffled import shuffle_labels
 
-RECIPES = {
-    "baseline": "no cutout at all",
-    "grafted": "every kept sample, as it is",
-    "blobs": "control: each mask replaced by a random blob of the same area in the same image",
-    "shuffled": "control: the classes permuted among the cutouts",
-}
-
 
 def labels(recipe: str, kept: Mapping[str, str], seed: int) -> dict[str, str]:
     """uid -> the class that the cutout is pasted as. `kept`: uid -> the class it was generated for."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import model_validator
 
 from stages.parts.engine.params import Engine
-from stages.parts.sections import Classes, Count, Section, Sections, Size, Window
+from stages.parts.sections import Absent, Classes, Count, Section, Sections, Size, Window
 
 
 class Evaluate(Section):
@@ -16,7 +14,7 @@ class Evaluate(Section):
     window: Window | None
     stride: Window | None
     flip: bool
-    absent: Literal["skip", "mmseg"]
+    absent: Absent
 
     @model_validator(mode="after")
     def windows_overlap(self) -> Evaluate:

@@ -13,7 +13,7 @@ of which `read(Params)` looks at these two alone. stages/preflight.py looks at a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -25,6 +25,15 @@ from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 
 FILE = "params.yaml"
+RECIPES = {
+    "baseline": "no cutout at all",
+    "grafted": "every kept sample, as it is",
+    "blobs": "control: each mask replaced by a random blob of the same area in the same image",
+    "shuffled": "control: the classes permuted among the cutouts",
+}
+Absent = Literal[
+    "skip", "mmseg"
+]  # a class that the truth lacks: in no mean, or 0 once a stray pixel is predicted as it
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -63,6 +72,18 @@ def known(names: Names) -> Names:
     return names
 
 
+def one_of(names: Collection[str]) -> AfterValidator:
+    """A validator: one of these names, as the table says that holds them; ValueError with all of them."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            first, last = ", ".join(repr(one) for one in list(names)[:-1]), repr(list(names)[-1])
+            raise ValueError(f"should be {first} or {last}" if first else f"should be {last}")
+        return name
+
+    return AfterValidator(check)
+
+
 def unlike(given: Sequence[Any], info: ValidationInfo) -> Sequence[Any]:
     """A validator: the list as it is, or ValueError with the first entry that it holds twice."""
     twice = [each for k, each in enumerate(given) if each in given[:k]]
@@ -81,34 +102,42 @@ def plain(names: list[str]) -> list[str]:
 
 ClassNames = Annotated[list[str], AfterValidator(known)]
 Classes = Annotated[ClassNames, Field(min_length=1), AfterValidator(plain), AfterValidator(unlike)]
-Recipes = Annotated[
-    list[Literal["baseline", "grafted", "blobs", "shuffled"]], Field(min_length=1), AfterValidator(unlike)
-]
+Recipes = Annotated[list[Annotated[str, one_of(RECIPES)]], Field(min_length=1), AfterValidator(unlike)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unlike)]
 
 
 def read(schema: type[Schema], path: Path | str = FILE) -> Schema:
     """The sections that `schema` names. Raises GraftError: one sentence with file, key and what it should be."""
-    try:
-        return schema.model_validate(content(path))
-    except ValidationError as error:
-        raise GraftError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
+    return validated(content(path), schema, path)
 
 
 def content(path: Path | str = FILE) -> dict[str, Any]:
     """The whole file, unchecked. GraftError when it is missing, no UTF-8, no YAML, or no table."""
-    path = Path(path)
     try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return parsed(Path(path).read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise GraftError(f"{path}: no such file here; run the stage from the root of the repo") from None
     except UnicodeDecodeError:
         raise GraftError(f"{path} is not UTF-8 text; save it as such") from None
+
+
+def parsed(text: str, path: Path | str) -> dict[str, Any]:
+    """The table that a text in YAML 1.2 holds; `path` is only named in errors."""
+    try:
+        found = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise GraftError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise GraftError(f"{path} must be a table of sections, one per stage")
     return found
+
+
+def validated(found: Mapping[str, Any], schema: type[Schema], path: Path | str) -> Schema:
+    """The sections of `found` that the schema names. GraftError as of read."""
+    try:
+        return schema.model_validate(found)
+    except ValidationError as error:
+        raise GraftError(f"{path}: " + "; ".join(_sentence(e) for e in error.errors())) from None
 
 
 def check_class(name: str, classes: Sequence[str]) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from stages.parts.sections import Classes, Recipes, Sections, Seeds
+from stages.parts.sections import Absent, Classes, Recipes, Sections, Seeds
 
 
 class Evaluate(Sections):
     """The one value of that section that a table tells about."""
 
-    absent: Literal["skip", "mmseg"]
+    absent: Absent
 
 
 class Params(Sections):

@@ -20,15 +20,13 @@ from stages.parts.sections import (
     Share,
     Size,
     Window,
+    one_of,
 )
+from stages.parts.segmenter.names import NETWORKS
+from stages.train.methods import Name
 
 Margin = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
-Network = Literal[
-    "unet",
-    "segformer-b0", "segformer-b1", "segformer-b2", "segformer-b3", "segformer-b4", "segformer-b5",
-    "daformer-b0", "daformer-b1", "daformer-b2", "daformer-b3", "daformer-b4", "daformer-b5",
-]  # fmt: skip
 
 
 class Paste(Section):
@@ -84,8 +82,8 @@ class Masking(Section):
 
 
 class Train(Section):
-    method: Literal["source_only", "supervised", "dacs", "daformer", "hrda", "mic", "mic_hrda"]
-    model: Network
+    method: Name
+    model: Annotated[str, one_of(NETWORKS)]
     encoder: str | None
     encoder_revision: str | None
     encoder_lr: Positive

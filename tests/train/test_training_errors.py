@@ -16,8 +16,8 @@ from stages.parts.sections import read
 from stages.parts.store.samples import Shards, png_bytes
 from stages.preflight import Params
 from stages.train import setup
-from stages.train.labelled import labelled
 from stages.train.__main__ import main
+from stages.train.labelled import labelled
 from stages.train.training import training_key
 
 pytestmark = pytest.mark.usefixtures("root")

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from stages.parts.datasets.labels import IGNORE
-from stages.parts.measure.confusion import Absent, Matrix, means
+from stages.parts.measure.confusion import Matrix, means
+from stages.parts.sections import Absent
 
 Labels = NDArray[np.uint8]
 

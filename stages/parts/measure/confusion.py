@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.parts.datasets.labels import CITYSCAPES, IGNORE
+from stages.parts.sections import Absent
 
 Matrix = NDArray[np.int64]
-Absent = Literal["skip", "mmseg"]
 
 # The classes that SYNTHIA has of Cityscapes' 19, and those of them that are no thin or rare background.
 SYNTHIA_16 = tuple(name for name in CITYSCAPES.names if name not in ("terrain", "truck", "train"))

@@ -9,7 +9,8 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
-from stages.parts.measure.confusion import Absent, confusion, scores
+from stages.parts.measure.confusion import confusion, scores
+from stages.parts.sections import Absent
 
 
 @METRICS.register_module()
