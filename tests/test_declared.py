@@ -24,10 +24,10 @@ READS = {
     "train": {
         "data/cutouts/${item.recipe}", "data/scenes/source", "data/scenes/target", "models/miniature/encoder",
     },
-    "evaluate": {"data/scenes/val", f"models/segmenters/{CELL}.safetensors"},
+    "evaluate": {"data/scenes/test", "data/scenes/val", f"models/segmenters/{CELL}.safetensors"},
     "report": {
         "data/cleaned", "data/evaluated", "data/generated", "data/refined", "data/scenes/source", "data/scenes/target",
-        "data/scenes/val", "metrics/clean", "metrics/evaluate", "metrics/train",
+        "data/scenes/test", "data/trained",
     },
 }  # fmt: skip
 BY_HAND = {"data/check", "data/explained", "data/.work"}  # of commands that are no stage, and of a running training

@@ -19,9 +19,9 @@ PUBLISHED = (
 
 
 def value_lines() -> list[str]:
-    """The lines of params.yaml that set a value: no comment, no name of a section."""
+    """The lines of params.yaml that set a value: no comment, no name of a section or of a list."""
     lines = [line.strip() for line in PARAMS.splitlines()]
-    return [line for line in lines if line and line[0] != "#" and not re.match(r"[a-z_0-9]+:( #.*)?$", line)]
+    return [line for line in lines if re.match(r"[a-z_0-9]+: [^#]", line)]
 
 
 def tags(text: str) -> set[str]:

@@ -7,6 +7,7 @@ repetitions. A score that was not measured (predicted IoU without SAM) is not ju
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,7 +43,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def thresholds(*limits: dict[str, float | None]) -> dict[str, float]:
+def thresholds(*limits: Mapping[str, float | None]) -> dict[str, float]:
     """param -> threshold of the rules that are on: each limit that is not None, the last wins."""
     return {param: value for given in limits for param, value in given.items() if value is not None}
 

@@ -131,7 +131,7 @@ def _shown(values: list[float]) -> str:
 def _run(cell: Cell, seed: int, iterations: int | None, threads: int | None) -> Result:
     """The three means of one cell and seed: read, if it is finished and nothing changed, else trained."""
     folder = Path("data/compare", re.sub(r"[^a-z0-9.]+", "-", f"{cell.name} {seed}"))
-    result = folder / f"metrics/evaluate/{cell.recipe}-{seed}.json"
+    result = folder / f"data/evaluated/{cell.recipe}-{seed}/scores.json"
     settings = _params(cell, iterations, threads)
     encoder, revision = settings["train"]["encoder"], settings["train"]["encoder_revision"]
     key = samples.key(
@@ -150,14 +150,16 @@ def _run(cell: Cell, seed: int, iterations: int | None, threads: int | None) -> 
     if not result.is_file():
         for stage in ("train", "evaluate"):
             _stage(folder, stage, cell.recipe, str(seed))
-    measured = json.loads(result.read_text())
+    measured = json.loads(result.read_text())["val"]  # a comparison is a choice
     return {mean: measured[mean] for mean in MEANS} | {"IoU": measured["IoU"]}
 
 
 def _scenes(settings: dict) -> list[Path]:
     """The splits that a training and its evaluation read."""
     supervised = settings["train"]["method"] == "supervised"
-    return [Path("data/scenes", split) for split in (("oracle",) if supervised else ("source", "target")) + ("val",)]
+    return [
+        Path("data/scenes", split) for split in (("oracle",) if supervised else ("source", "target")) + ("val", "test")
+    ]
 
 
 def _params(cell: Cell, iterations: int | None = None, threads: int | None = None) -> dict:

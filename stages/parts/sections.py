@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -31,9 +31,8 @@ RECIPES = {
     "blobs": "control: each mask replaced by a random blob of the same area in the same image",
     "shuffled": "control: the classes permuted among the cutouts",
 }
-Absent = Literal[
-    "skip", "mmseg"
-]  # a class that the truth lacks: in no mean, or 0 once a stray pixel is predicted as it
+# What a class is that the truth lacks: in no mean, or 0 once a stray pixel is predicted as it.
+Absent = Literal["skip", "mmseg"]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -84,11 +83,11 @@ def one_of(names: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def unlike(given: Sequence[Any], info: ValidationInfo) -> Sequence[Any]:
+def unlike(given: Sequence[Any]) -> Sequence[Any]:
     """A validator: the list as it is, or ValueError with the first entry that it holds twice."""
     twice = [each for k, each in enumerate(given) if each in given[:k]]
     if twice:
-        raise ValueError(f"{info.field_name} names {twice[0]} twice")
+        raise ValueError(f"names {twice[0]} twice")
     return given
 
 

@@ -2,13 +2,13 @@
 
 in        params.yaml: scenes. Each split is a number of scenes of the small world, or a folder of yours:
           {images: FOLDER, labels: FOLDER, ids: a map of parts/datasets/idmaps.py, or a table {7: road, 0: ignore}}
-out       data/scenes/{source,target,val}/: shards of image.png (RGB) and, but for target, label.png (uint8 train
+out       data/scenes/{source,target,val,test}/: shards of image.png (RGB) and, but for target, label.png (uint8 train
           ids, 255 = ignore); each row of a labelled split counts the pixels of every class in it
 command   python -m stages.scenes          and, to see which classes they hold or lack: python -m stages.scenes check
           python -m stages.scenes oracle   writes data/scenes/oracle/, the target with its labels, for train.method
           supervised alone
-cost      10 s on one core for 1 320 scenes of 64 x 128; a rerun keeps what its key still matches
-expected  source: no pixel of truck, bus, train; val: each of them in about a third of the images
+cost      13 s on one core for 1 800 scenes of 64 x 128; a rerun keeps what its key still matches
+expected  source: no pixel of truck, bus, train; val and test: each of them in about a third of the images
 source    the procedural streets of stages/parts/world
 
 Target training images are written without a label: nothing further down the line can look at one by mistake.

@@ -35,21 +35,25 @@ class Scenes(Section):
     source: Split
     target: Split
     val: Split
+    test: Split
     height: Side | None
     width: Side | None
+
+    def splits(self) -> dict[str, int | Folder]:
+        return {"source": self.source, "target": self.target, "val": self.val, "test": self.test}
 
     @model_validator(mode="after")
     def sized(self) -> Scenes:
         if (self.height is None) != (self.width is None):
             raise ValueError("height and width are both given, or both null: pictures of a folder as they are")
-        if self.height is None and not all(isinstance(each, Folder) for each in (self.source, self.target, self.val)):
+        if self.height is None and not all(isinstance(each, Folder) for each in self.splits().values()):
             raise ValueError("height and width are null, but a scene of the small world has no size of its own")
         return self
 
     @model_validator(mode="after")
     def labelled(self) -> Scenes:
-        for name, split in (("source", self.source), ("val", self.val)):
-            if isinstance(split, Folder) and split.labels is None:
+        for name, split in self.splits().items():
+            if name != "target" and isinstance(split, Folder) and split.labels is None:
                 raise ValueError(f"{name} needs labels and ids; only target goes without")
         return self
 

@@ -20,10 +20,13 @@ from stages.parts.store.samples import key
 from stages.parts.world.streets import Domain, street
 from stages.scenes.params import Folder, Scenes
 
-Split = Literal["source", "target", "val", "oracle"]  # oracle: the target's images once more, with their labels
-SPLITS: tuple[Split, ...] = ("source", "target", "val")  # what every run of the stage writes
-DOMAIN: dict[Split, Domain] = {"source": "source", "target": "target", "val": "target", "oracle": "target"}
-FIRST: dict[Split, int] = {"source": 0, "target": 0, "val": 1_000_000, "oracle": 0}  # val: other streets than target
+Split = Literal["source", "target", "val", "test", "oracle"]  # oracle: the target's images once more, with their labels
+SPLITS: tuple[Split, ...] = ("source", "target", "val", "test")  # what every run of the stage writes
+DOMAIN: dict[Split, Domain] = {
+    "source": "source", "target": "target", "val": "target", "test": "target", "oracle": "target",
+}  # fmt: skip
+# The first street of each: val and test show other streets than target, and than one another.
+FIRST: dict[Split, int] = {"source": 0, "target": 0, "val": 1_000_000, "test": 2_000_000, "oracle": 0}
 CODE = ("stages.scenes.sources", "stages.parts.store.pictures")
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
@@ -42,7 +45,7 @@ class Source(Protocol):
 def source(split: Split, scenes: Scenes) -> Source:
     """The source of a split. Raises GraftError when its folder is not whole (see folders.pairs), and for the oracle
     when scenes.target names no labels."""
-    given = {"source": scenes.source, "target": scenes.target, "val": scenes.val, "oracle": scenes.target}[split]
+    given = (scenes.splits() | {"oracle": scenes.target})[split]
     size = (scenes.height, scenes.width) if scenes.height and scenes.width else None
     if not isinstance(given, Folder):
         assert size is not None

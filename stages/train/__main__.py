@@ -6,7 +6,7 @@
 in      data/scenes/{source,target}/, data/cutouts/RECIPE/, the weights of train.encoder, the section `train` of
         params.yaml; method supervised: data/scenes/oracle/ of `python -m stages.scenes oracle`, and no target
 out     models/segmenters/RECIPE-SEED.safetensors,
-        metrics/train/RECIPE-SEED.csv (the losses of every iteration)
+        data/trained/RECIPE-SEED.csv (the losses of every iteration)
 cost    about 4 minutes on two cores with the default params
 expect  baseline: mix.quality is about 0.7 after 600 iterations
 source  DACS (Tranheden et al. 2021), DAFormer (Hoyer et al. 2022), HRDA (2022), MIC (2023), pasting of UCG; methods.py

@@ -28,7 +28,7 @@ from stages.train.selftraining import SelfTraining
 
 
 def train(settings: Train, threads: int, recipe: str, seed: int, workers: int = 0) -> None:
-    """Write models/segmenters/RECIPE-SEED.safetensors and metrics/train/RECIPE-SEED.csv."""
+    """Write models/segmenters/RECIPE-SEED.safetensors and data/trained/RECIPE-SEED.csv."""
     # What is learned from, looked at before anything is built.
     method = METHODS[settings.method]
     source = labelled(settings.method).verify()
@@ -64,7 +64,7 @@ def train(settings: Train, threads: int, recipe: str, seed: int, workers: int = 
     if dist.is_main_process():
         path = f"models/segmenters/{recipe}-{seed}.safetensors"
         save_segmenter(student, path, settings.model, LABELS.names)
-        write_curve(Path(f"metrics/train/{recipe}-{seed}.csv"), curve)
+        write_curve(Path(f"data/trained/{recipe}-{seed}.csv"), curve)
         shutil.rmtree(work.parent)
 
 

@@ -23,7 +23,8 @@ from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from stages.clean.kinds import Limit
-from stages.clean.rules import PRESETS, RULES, judge
+from stages.clean.presets import PRESETS
+from stages.clean.rules import RULES, judge
 from stages.clean.table import HASH, Table
 from stages.generate.sampler import load
 from stages.miniature.book import Book

@@ -6,7 +6,7 @@ cost     3.5 min per preset and seed on two CPU cores; what is finished is kept 
          goes on where it was, and a further seed costs its own trainings alone
 says     cutouts kept, and base and novel mean IoU in percent of each seed, then mean ± sample standard deviation
 
-Each preset has a folder of its own there, with the params of this repo but for clean.preset, and links to the rest.
+Each preset has a folder of its own there, with the params of this repo but for clean's limits, and links to the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from statistics import mean, stdev
 
 from ruamel.yaml import YAML
 
-from stages.clean.rules import PRESETS
+from stages.clean.params import Rules
+from stages.clean.presets import PRESETS
 from stages.parts.sections import read
 from stages.preflight import Params
 
@@ -53,7 +54,7 @@ def prepared(preset: str) -> Path:
             link.symlink_to(ROOT / name)
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text())
-    params["clean"]["preset"] = preset
+    params["clean"] |= dict.fromkeys(Rules.model_fields) | PRESETS[preset]
     with open(folder / "params.yaml", "w") as file:
         yaml.dump(params, file)
     for name in read(Params).classes:
@@ -69,11 +70,11 @@ def trained(folder: Path, seed: int) -> None:
 
 
 def result(folder: Path, seed: int) -> Path:
-    return folder / f"metrics/evaluate/grafted-{seed}.json"
+    return folder / f"data/evaluated/grafted-{seed}/scores.json"
 
 
 def run(folder: Path, stage: str, *arguments: str) -> None:
-    env = {"OMP_NUM_THREADS": "2"} | os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    env = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     log = folder / f"{stage}.log"
     with open(log, "w") as out:
         done = subprocess.run(
@@ -85,7 +86,7 @@ def run(folder: Path, stage: str, *arguments: str) -> None:
 
 def line(preset: str, folder: Path, seeds: Sequence[int]) -> str:
     kept = sum(json.loads(path.read_text())["kept"] for path in (folder / "metrics/clean").glob("*.json"))
-    found = [json.loads(result(folder, seed).read_text()) for seed in seeds if result(folder, seed).is_file()]
+    found = [json.loads(result(folder, seed).read_text())["val"] for seed in seeds if result(folder, seed).is_file()]
     pairs = [(one["base_mIoU"], one["novel_mIoU"]) for one in found]
     each = "  ".join(f"{base:.1f} {novel:.1f}" for base, novel in pairs)
     if len(pairs) < 2:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.clean.__main__ import keep_list, metrics
+from stages.clean.__main__ import counts_of, keep_list
 from stages.clean.rules import RULES, judge
 from stages.clean.table import read
 from stages.parts.masks import scores
@@ -105,7 +105,7 @@ def cleaning(rng: np.random.Generator) -> None:
         wall, cpu = time.perf_counter(), time.process_time()
         verdicts = judge(read(path, [column for rule in RULES for column in rule.columns]), limits)
         write_csv(path.with_name("kept.csv"), ("uid", "kept", "reason"), keep_list(verdicts))
-        metrics(verdicts)
+        counts_of(verdicts)
         print(
             f"clean, {ROWS} rows, every rule: {time.process_time() - cpu:.2f} s CPU, {time.perf_counter() - wall:.2f} s"
         )

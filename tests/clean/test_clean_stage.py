@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
         content |= {
             "classes": ["truck", "bus", "train"],
-            "clean": {"preset": "none", "order": "stability", "classes": {}} | THRESHOLDS | clean,
+            "clean": {"order": "stability", "classes": {}} | THRESHOLDS | clean,
         }
         with open(tmp_path / "params.yaml", "w") as file:
             YAML(typ="safe", pure=True).dump(content, file)
@@ -66,7 +66,7 @@ def test_the_keep_list_and_the_counts_by_hand(place: Callable[..., Path]) -> Non
     assert (folder / "data/cleaned/bus.csv").read_text() == (
         "uid,kept,reason\nbus-000000,1,\nbus-000001,0,large\nbus-000002,0,empty_seed\nbus-000003,0,ragged\n"
     )
-    metrics = json.loads((folder / "metrics/clean/bus.json").read_text())
+    metrics = json.loads((folder / "data/cleaned/bus.json").read_text())
     assert (metrics["samples"], metrics["kept"]) == (4, 1)
     assert {code: n for code, n in metrics["rejected"].items() if n} == {
         "large": 1,
@@ -89,7 +89,7 @@ def test_a_moved_threshold_touches_only_the_keep_list_and_its_metrics(place: Cal
     main(["bus"])
     after = contents(folder)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed == {"params.yaml", "data/cleaned/bus.csv", "metrics/clean/bus.json"}
+    assert changed == {"params.yaml", "data/cleaned/bus.csv", "data/cleaned/bus.json", "metrics/clean/bus.json"}
     assert "bus-000003,1,\n" in (folder / "data/cleaned/bus.csv").read_text()
 
 
@@ -98,7 +98,7 @@ def test_every_class_that_is_named_is_cleaned(place: Callable[..., Path]) -> Non
     (folder / "data/refined/truck").mkdir()
     (folder / "data/refined/truck/scores.csv").write_text(TABLE.replace("bus-", "truck-"))
     main(["bus", "truck"])
-    assert sorted(path.name for path in (folder / "data/cleaned").iterdir()) == ["bus.csv", "truck.csv"]
+    assert sorted(path.name for path in (folder / "data/cleaned").iterdir()) == ["bus.csv", "bus.json", "truck.csv", "truck.json"]
     assert "truck-000000,1,\n" in (folder / "data/cleaned/truck.csv").read_text()
 
 

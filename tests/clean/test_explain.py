@@ -15,6 +15,7 @@ from stages.clean.__main__ import main
 from stages.clean.contact import GAP, RIGHT, SHOWN, TEXT, TILE, See, lines, nearest, sheet
 from stages.clean.explain import counts, figure, histograms
 from stages.clean.kinds import Limit
+from stages.clean.params import Rules
 from stages.clean.rules import RULES, Verdicts, active, judge
 from stages.clean.table import Table
 from stages.parts.store.samples import Sample, build, png_array, png_bytes
@@ -187,7 +188,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/refined/bus/scores.csv").write_text(f"uid,reason,area\n{rows}")
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text())
-    params["clean"] |= {"preset": "none", "max_area": 0.4}
+    params["clean"] |= dict.fromkeys(Rules.model_fields) | {"max_area": 0.4}
     yaml.dump(params, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -221,7 +222,7 @@ def test_one_class_may_have_its_own_threshold(place: Path) -> None:
         ({"classes": {"car": {}}}, "params.yaml clean.classes: 'car' is not among truck, bus, train"),
         ({"classes": {"bus": {"max_size": 1.0}}}, "unknown key clean.classes.bus.max_size"),
         ({"max_arae": 0.1}, "unknown key clean.max_arae"),
-        ({"preset": "lax"}, "clean.preset: input should be 'none', 'ucg' or 'strict'"),
+        ({"order": "size"}, "clean.order: should be 'stability', 'predicted_iou', 'class_score' or 'agreement'"),
     ],
 )
 def test_a_rule_preset_or_class_that_does_not_exist_is_one_sentence(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.clean.rules import PRESETS, judge
+from stages.clean.presets import PRESETS
+from stages.clean.rules import judge
 from stages.clean.table import Table
 from stages.parts.masks import scores
 from tests.refine.test_scores import (

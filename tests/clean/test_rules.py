@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from stages.clean.kinds import Limit
-from stages.clean.params import Clean, Rules
-from stages.clean.rules import ORDER, PRESETS, RULES, Verdicts, active, judge, thresholds
+from stages.clean.params import ORDER, Clean, Rules
+from stages.clean.presets import PRESETS
+from stages.clean.rules import RULES, Verdicts, active, judge, thresholds
 from stages.clean.table import HASH, Table
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.preflight import Params
 
 OWN = thresholds(
-    "ucg", {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5}
+    PRESETS["ucg"], {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5}
 )  # fmt: skip
 GOOD = {
     "area": 0.2, "lower_half": 0.5, "smoothness": 1.02, "energy": 12.0, "turning": 0.3, "components": 1.0,
@@ -99,10 +100,10 @@ def test_preset_ucg_is_the_published_script() -> None:
     assert PRESETS["none"] == {}
 
 
-def test_a_change_replaces_the_presets_value_and_null_leaves_it() -> None:
-    values = thresholds("ucg", {"max_area": 0.3, "max_energy": None}, {"max_area": None, "min_area": 0.1})
+def test_a_classs_own_limit_replaces_that_of_all_and_null_leaves_it() -> None:
+    values = thresholds(PRESETS["ucg"], {"max_area": 0.3, "max_energy": None}, {"max_area": None, "min_area": 0.1})
     assert values == PRESETS["ucg"] | {"max_area": 0.3, "min_area": 0.1}
-    assert thresholds("ucg", {"max_area": 0.3}, {"max_area": 0.2})["max_area"] == 0.2
+    assert thresholds(PRESETS["ucg"], {"max_area": 0.3}, {"max_area": 0.2})["max_area"] == 0.2
 
 
 def test_an_empty_mask_that_was_measured_fails_smoothness_as_published() -> None:

@@ -16,6 +16,7 @@ from stages.compare.cells import Cell, ablation, methods
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pasting.paste import read_bank
+from stages.parts.preset import overlay
 from stages.parts.pretrained.tensors import find_encoder
 from stages.parts.sections import read
 from stages.parts.store.samples import Sample, Shards, build, key, png_bytes
@@ -23,7 +24,6 @@ from stages.preflight import Params
 from stages.train import setup
 from stages.train.methods import Name
 from stages.train.params import Train
-from stages.train.preset import overlay
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages.evaluate.__main__ import _view, main
+from stages.evaluate.__main__ import main
+from stages.evaluate.evaluation import _view
 from stages.evaluate.params import Evaluate
 from stages.parts.datasets.labels import CITYSCAPES
 from stages.parts.segmenter.files import load_segmenter, save_segmenter
@@ -24,21 +25,21 @@ from stages.parts.store.samples import Sample, Shards, build, key, png_array, pn
 SIZES = [(32, 64), (32, 64), (32, 64), (40, 48), (40, 48)]  # 40 and 48 are padded on the way
 
 
-def write_val(change: dict[str, int] | None = None) -> None:
+def write_split(split: str, change: dict[str, int] | None = None) -> None:
     """Five images; `change` writes one id into the corner of a sample's label."""
     samples = {}
     for number, (height, width) in enumerate(SIZES):
         rng = np.random.default_rng(number)
         image = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
         label = rng.choice(np.array([0, 2, 13, 14, 255], np.uint8), (height, width))
-        uid = f"val-{number:06d}"
+        uid = f"{split}-{number:06d}"
         if change and uid in change:
             label[0, 0] = change[uid]
         files = {"image.png": png_bytes(image), "label.png": png_bytes(label)}
         row = {"height": height, "width": width}
         samples[uid] = Sample(uid, key(uid=uid, change=change), row, files)
     wanted = {uid: sample.key for uid, sample in samples.items()}
-    build("data/scenes/val", wanted, lambda uids: (samples[uid] for uid in uids), title="val")
+    build(f"data/scenes/{split}", wanted, lambda uids: (samples[uid] for uid in uids), title=split)
 
 
 def write_segmenter(seed: int = 0) -> None:
@@ -51,17 +52,20 @@ def write_segmenter(seed: int = 0) -> None:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    write_val()
+    write_split("val")
+    write_split("test")
     write_segmenter()
     return tmp_path
 
 
-def result() -> dict:
-    return json.loads(Path("metrics/evaluate/baseline-0.json").read_text())
+def result(split: str = "val") -> dict:
+    """What was measured on a split, with what is known of the segmenter."""
+    told = json.loads(Path("data/evaluated/baseline-0/scores.json").read_text())
+    return {name: value for name, value in told.items() if name not in ("val", "test")} | told[split]
 
 
 def everything() -> dict[str, bytes]:
-    files = [*Path("metrics").rglob("*.json"), *Path("data/evaluated").rglob("*.*")]
+    files = [path for path in Path("data/evaluated").rglob("*.*") if path.is_file()]
     return {str(file): file.read_bytes() for file in files}
 
 
@@ -87,7 +91,7 @@ def test_what_is_written_is_complete_and_true():
         "truck",
     ]
     assert told["novel_mIoU"] == told["IoU"]["truck"]
-    predicted = Shards("data/evaluated/baseline-0")
+    predicted = Shards("data/evaluated/baseline-0/val")
     shapes = [png_array(files["prediction.png"]).shape for _, files in predicted]
     assert shapes == SIZES
 
@@ -97,13 +101,13 @@ def test_a_second_run_predicts_nothing_and_changes_nothing(capsys: pytest.Captur
     first = everything()
     main(["baseline", "0"])
     assert everything() == first
-    assert "kept 5, made 0" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("kept 5, made 0") == 2
 
 
 def test_a_part_that_was_lost_is_made_again_to_the_same_bytes(capsys: pytest.CaptureFixture):
     main(["baseline", "0"])
     first = everything()
-    index = Path("data/evaluated/baseline-0/index.jsonl")
+    index = Path("data/evaluated/baseline-0/val/index.jsonl")
     lines = index.read_text().splitlines(keepends=True)
     index.write_text("".join(lines[:1] + lines[2:]))
     main(["baseline", "0"])
@@ -114,6 +118,7 @@ def test_a_part_that_was_lost_is_made_again_to_the_same_bytes(capsys: pytest.Cap
 def test_other_weights_are_other_predictions(capsys: pytest.CaptureFixture):
     main(["baseline", "0"])
     write_segmenter(seed=1)
+    capsys.readouterr()
     main(["baseline", "0"])
     assert "kept 5, made 0" not in capsys.readouterr().out
 
@@ -129,7 +134,7 @@ def test_predicting_does_not_look_at_the_other_images_of_the_batch():
 
 
 def test_errors_are_sentences(capsys: pytest.CaptureFixture):
-    write_val({"val-000003": 77})
+    write_split("val", {"val-000003": 77})
     message = fails(capsys)
     assert "val-000003" in message
     assert "id 77" in message
@@ -154,7 +159,7 @@ def test_params_say_how_an_image_is_looked_at(root: Path):
     images = [png_array(files["image.png"]) for _, files in Shards("data/scenes/val")]
     change(root, size=[96, 128], window=[64, 96], stride=[32, 64], flip=True, batch=3)
     main(["baseline", "0"])
-    written = [png_array(files["prediction.png"]) for _, files in Shards("data/evaluated/baseline-0")]
+    written = [png_array(files["prediction.png"]) for _, files in Shards("data/evaluated/baseline-0/val")]
     expected = predict(model, images[:3], _view(told)) + predict(model, images[3:], _view(told))
     assert all((one == other).all() for one, other in zip(written, expected, strict=True))
     assert any((one != predict(model, [image])[0]).any() for one, image in zip(written, images, strict=True))
@@ -196,3 +201,10 @@ def test_the_numbers_of_windows_and_of_boundaries_are_told(root: Path):
     told = result()
     assert {"boundary_IoU", "mboundary_IoU", "vehicles", "mIoU_16", "mIoU_13"} <= told.keys()
     assert set(told["vehicles"]) == {"car", "truck"}
+
+
+def test_val_and_test_are_measured_each_on_its_own():
+    write_split("test", {"test-000000": 15})
+    main(["baseline", "0"])
+    assert result("val")["IoU"]["bus"] is None and result("test")["IoU"]["bus"] is not None
+    assert Shards("data/evaluated/baseline-0/test").rows[0]["uid"] == "test-000000"

@@ -9,6 +9,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from stages.clean.__main__ import main as clean
+from stages.clean.params import Rules
 from stages.export.__main__ import main as export
 from stages.generate.__main__ import main as generate
 from stages.parts.store.samples import Sample, Shards, build, png_array, png_bytes
@@ -57,7 +58,7 @@ def test_exporting_what_came_in_gives_the_same_folders(repo: Path, clip_folder: 
     yaml = YAML()
     params = yaml.load(Path("params.yaml"))
     params["refine"] |= {"method": "attention", "clip": str(clip_folder)}
-    params["clean"]["preset"] = "none"
+    params["clean"] |= dict.fromkeys(Rules.model_fields)
     yaml.dump(params, Path("params.yaml"))
     for name in KEPT:
         generate([name])

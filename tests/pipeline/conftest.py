@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from stages.clean.params import Rules
+
 ROOT = Path(__file__).parents[2]
 COPIED = ("stages", "models/miniature", "data/prompts", "dvc.yaml", "requirements.txt", ".dvcignore", ".gitignore")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "dvc.yaml", "dvc.lock", ".dvc", "data")  # the other lines
 SMALL = {
     "classes": ["truck"],
-    "scenes": {"source": 8, "target": 8, "val": 4},
+    "scenes": {"source": 8, "target": 8, "val": 4, "test": 6},
     "generate": {"count": 4, "batch": 4, "steps": 4},
-    "clean": {"preset": "none"},
+    "clean": dict.fromkeys(Rules.model_fields),
     "engine": {"threads": 1},
     "train": {"iterations": 3, "batch": 2, "warmup": 1},
 }  # fmt: skip

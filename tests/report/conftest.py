@@ -64,12 +64,12 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_scenes() -> None:
-    images = {f"val-{k}": {"image.png": picture(k, 16, 32), "label.png": png_bytes(truth(k))} for k in range(4)}
+    images = {f"test-{k}": {"image.png": picture(k, 16, 32), "label.png": png_bytes(truth(k))} for k in range(4)}
     rows = {}
     for k in range(4):
         ids, counts = np.unique(truth(k), return_counts=True)
-        rows[f"val-{k}"] = {"pixels": {str(i): int(n) for i, n in zip(ids, counts, strict=True)}}
-    store(Path("data/scenes/val"), images, rows)
+        rows[f"test-{k}"] = {"pixels": {str(i): int(n) for i, n in zip(ids, counts, strict=True)}}
+    store(Path("data/scenes/test"), images, rows)
     sky_and_road = png_bytes(truth(3))
     source = {f"source-{k}": {"image.png": picture(50 + k, 16, 32), "label.png": sky_and_road} for k in range(4)}
     store(Path("data/scenes/source"), source)
@@ -103,20 +103,21 @@ def write_candidates(name: str) -> None:
         writer = csv.writer(file)
         writer.writerow(["uid", "kept", "reason"])
         writer.writerows([uid, int(k not in reasons), reasons.get(k, "")] for k, uid in enumerate(samples))
-    Path("metrics/clean").mkdir(parents=True, exist_ok=True)
     counts = {"samples": 12, "kept": 9, "rejected": {"large": 2, "low": 0, "black": 1}, "alone": {"large": 2, "low": 4}}
-    Path(f"metrics/clean/{name}.json").write_text(json.dumps(counts))
+    Path(f"data/cleaned/{name}.json").write_text(json.dumps(counts))
 
 
 def write_run(recipe: str, seed: int) -> None:
-    predicted = {f"val-{k}": {"prediction.png": png_bytes(prediction(k, recipe, seed))} for k in range(4)}
-    store(Path(f"data/evaluated/{recipe}-{seed}"), predicted)
+    """What was measured on test; on val all is wrong."""
+    predicted = {f"test-{k}": {"prediction.png": png_bytes(prediction(k, recipe, seed))} for k in range(4)}
+    store(Path(f"data/evaluated/{recipe}-{seed}/test"), predicted)
     maps = [(torch.from_numpy(truth(k)), torch.from_numpy(prediction(k, recipe, seed))) for k in range(4)]
     matrix = np.sum([confusion(*pair, 19).numpy() for pair in maps], axis=0)
-    result = {"recipe": recipe, "seed": seed, "classes": list(CITYSCAPES.names), "novel": NOVEL}
-    result |= {"confusion": matrix.tolist()} | scores(matrix, CITYSCAPES.names, NOVEL)
-    for folder in ("metrics/evaluate", "metrics/train"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    Path(f"metrics/evaluate/{recipe}-{seed}.json").write_text(json.dumps(result))
+    result: dict = {"recipe": recipe, "seed": seed, "classes": list(CITYSCAPES.names), "novel": NOVEL}
+    wrong = np.roll(matrix, 1, axis=1)
+    for split, counted in (("test", matrix), ("val", wrong)):
+        result[split] = {"confusion": counted.tolist()} | scores(counted, CITYSCAPES.names, NOVEL)
+    Path("data/trained").mkdir(parents=True, exist_ok=True)
+    Path(f"data/evaluated/{recipe}-{seed}/scores.json").write_text(json.dumps(result))
     curve = "".join(f"{k},{1 / (k + 1):.6g},{seed}\n" for k in range(500))
-    Path(f"metrics/train/{recipe}-{seed}.csv").write_text("iter,loss,mix.quality\n" + curve)
+    Path(f"data/trained/{recipe}-{seed}.csv").write_text("iter,loss,mix.quality\n" + curve)

@@ -15,8 +15,9 @@ from stages.parts.datasets.labels import CITYSCAPES
 from stages.parts.drawing import charts, colours, sheets
 from stages.parts.drawing.sheets import GAP, GREEN, LINE, RED, TILE
 from stages.parts.store.samples import Shards, png_array
-from stages.report.__main__ import main, richest
+from stages.report.__main__ import main
 from stages.report.paste import pasted
+from stages.report.pictures import richest
 from tests.report.conftest import BUS, NOVEL, ROAD, TRUCK, truth
 
 BRIGHT = colours.palette(NOVEL)

@@ -16,7 +16,7 @@ NAMES = ["road", "bus"]
 RUN = {"classes": NAMES, "confusion": [[9, 1], [5, 5]], "IoU": {"road": 60.0, "bus": 45.45}} | dict.fromkeys(
     tables.MEANS, 50.0
 )
-IOU = tables.iou_rows(tables.summary({"baseline": [RUN], "grafted": [RUN]}), ["bus"])
+IOU = tables.iou_rows({"test": tables.summary({"baseline": [RUN], "grafted": [RUN]})}, ["bus"])
 CONFUSION = tables.confusion_rows({"baseline": [RUN], "grafted": [RUN]})
 CURVES = [{"recipe": "baseline", "seed": 0, **row} for row in tables.thinned([{"iter": 0.0, "loss": 1.0}])]
 

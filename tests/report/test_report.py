@@ -29,12 +29,15 @@ def test_the_whole_report(line: Path, capsys: pytest.CaptureFixture[str]) -> Non
     main([])
     result = json.loads(Path("metrics/summary.json").read_text())
     assert list(result) == ["baseline", "grafted"]
-    assert result["baseline"]["novel_mIoU"] == {"mean": 0.0, "std": 0.0}
-    assert result["grafted"]["IoU"]["bus"] == {"mean": 100.0, "std": 0.0}
-    assert result["grafted"]["IoU"]["fence"] is None
+    assert result["baseline"]["novel_mIoU"] == result["baseline"]["novel_std"] == 0.0
+    assert set(result["grafted"]) == {"novel_mIoU", "base_mIoU", "mIoU", "novel_std", "base_std", "std"}
+    with open("metrics/iou.csv") as file:
+        iou = {(row["split"], row["recipe"], row["class"]): float(row["IoU"]) for row in csv.DictReader(file)}
+    assert iou["test", "grafted", "bus"] == 100 and iou["val", "grafted", "bus"] == 0
+    assert ("test", "grafted", "fence") not in iou
     # sky: of 4 * 8 * 31 pixels, less 148 of vehicles ... a column of 8 rows per image is lost to road, two with seed 1
     sky = 4 * 8 * 31 - (3 * 4 * 12)
-    assert result["grafted"]["IoU"]["sky"]["mean"] == round((100 * (sky - 32) / sky + 100 * (sky - 64) / sky) / 2, 2)
+    assert iou["test", "grafted", "sky"] == round((100 * (sky - 32) / sky + 100 * (sky - 64) / sky) / 2, 2)
     printed = capsys.readouterr().out
     assert re.search(r"bus \(novel\) +0.00 ± 0.00 +100.00 ± 0.00 +\+100.00", printed)
     assert "data/report/index.html" in printed
@@ -67,7 +70,7 @@ def test_the_page_of_one_seed_speaks_of_no_deviation(line: Path) -> None:
         YAML().dump(params, file)
     main([])
     html = Path("data/report/index.html").read_text()
-    assert "One seed (1), on the labelled target images." in html and "±" not in html
+    assert "One seed (1), on the split <i>test</i>" in html and "±" not in html
     assert "as 0, once a pixel is predicted as it; these are neither labelled nor" in html
 
 
@@ -87,11 +90,10 @@ def test_the_same_inputs_give_the_same_bytes(line: Path) -> None:
     assert outputs() == first
 
 
-def test_the_table_comes_from_the_summary_alone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_comes_from_what_git_keeps_alone(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     printed = capsys.readouterr().out
-    for folder in ("data", "metrics/evaluate", "metrics/train", "metrics/clean"):
-        shutil.rmtree(folder)
+    shutil.rmtree("data")
     main(["--table"])
     assert capsys.readouterr().out == printed
     assert not Path("data").exists()
@@ -100,9 +102,9 @@ def test_the_table_comes_from_the_summary_alone(line: Path, capsys: pytest.Captu
 def test_leftovers_of_removed_seeds_recipes_and_classes_are_ignored(line: Path) -> None:
     main([])
     clean = outputs()
-    Path("metrics/evaluate/grafted-7.json").write_text("{}")
-    Path("metrics/train/blobs-0.csv").write_text("nonsense")
-    Path("metrics/clean/train.json").write_text("nonsense")
+    Path("data/evaluated/grafted-7.json").write_text("{}")
+    Path("data/trained/blobs-0.csv").write_text("nonsense")
+    Path("data/cleaned/train.json").write_text("nonsense")
     Path("data/report/train.png").write_bytes(b"of another day")
     main([])
     assert outputs() == clean
@@ -111,14 +113,14 @@ def test_leftovers_of_removed_seeds_recipes_and_classes_are_ignored(line: Path) 
 @pytest.mark.parametrize(
     ("path", "command"),
     [
-        ("metrics/evaluate/grafted-1.json", "python -m stages.evaluate grafted 1"),
-        ("metrics/train/baseline-0.csv", "python -m stages.train baseline 0"),
-        ("metrics/clean/bus.json", "python -m stages.clean bus"),
+        ("data/evaluated/grafted-1/scores.json", "python -m stages.evaluate grafted 1"),
+        ("data/trained/baseline-0.csv", "python -m stages.train baseline 0"),
+        ("data/cleaned/bus.json", "python -m stages.clean bus"),
         ("data/cleaned/truck.csv", "python -m stages.clean truck"),
         ("data/refined/bus/index.jsonl", "dvc repro"),
         ("data/generated/bus/index.jsonl", "dvc repro"),
         ("data/scenes/source/index.jsonl", "dvc repro"),
-        ("data/evaluated/grafted-0/index.jsonl", "dvc repro"),
+        ("data/evaluated/grafted-0/test/index.jsonl", "dvc repro"),
     ],
 )
 def test_a_missing_input_is_one_sentence_and_leaves_the_old_report(
@@ -140,15 +142,17 @@ def test_a_missing_input_is_one_sentence_and_leaves_the_old_report(
 def test_a_broken_or_stale_evaluation_is_one_sentence(
     line: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
-    Path("metrics/evaluate/grafted-0.json").write_text(content)
+    Path("data/evaluated/grafted-0/scores.json").write_text(content)
     with pytest.raises(SystemExit):
         main([])
     error = capsys.readouterr().err
-    assert re.fullmatch(r"error: metrics/evaluate/grafted-0.json .*`python -m stages.evaluate grafted 0`.*\n", error)
+    assert re.fullmatch(
+        r"error: data/evaluated/grafted-0/scores.json .*`python -m stages.evaluate grafted 0`.*\n", error
+    )
 
 
 def test_an_evaluation_of_other_classes_is_refused(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = Path("metrics/evaluate/baseline-1.json")
+    path = Path("data/evaluated/baseline-1/scores.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"novel": ["truck", "bus", "train"]}))
     with pytest.raises(SystemExit):
         main([])

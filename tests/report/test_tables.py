@@ -86,11 +86,11 @@ def test_confusion_rows_are_percents_of_the_true_class_over_all_seeds() -> None:
 
 
 def test_iou_rows_hold_present_classes_only() -> None:
-    rows = tables.iou_rows(tables.summary(RUNS), ["bus"])
+    rows = tables.iou_rows({"test": tables.summary(RUNS)}, ["bus"])
     assert [(row["class"], row["recipe"]) for row in rows] == [
         ("road", "baseline"), ("road", "grafted"), ("bus", "baseline"), ("bus", "grafted"),
     ]  # fmt: skip
-    assert rows[3] == {"class": "bus", "recipe": "grafted", "IoU": 25.0, "std": 35.36}
+    assert rows[3] == {"split": "test", "class": "bus", "recipe": "grafted", "IoU": 25.0, "std": 35.36}
 
 
 @pytest.mark.parametrize(("length", "points"), [(0, 0), (1, 1), (200, 200), (201, 101), (1000, 200)])
@@ -113,7 +113,7 @@ def test_a_class_that_one_recipe_alone_predicts_has_its_zero_and_the_other_a_das
     }
     result = tables.summary({name: runs[name] for name in order})
     assert tables.present(result, ["bus"]) == ["road", "wall", "bus"]
-    rows = {(row["class"], row["recipe"]): row["IoU"] for row in tables.iou_rows(result, ["bus"])}
+    rows = {(row["class"], row["recipe"]): row["IoU"] for row in tables.iou_rows({"test": result}, ["bus"])}
     assert rows["wall", "grafted"] == 0.0 and ("wall", "baseline") not in rows and len(rows) == 5
     assert tables.comparison(result, ["bus"])[2][0] == "wall" and "-" in tables.comparison(result, ["bus"])[2]
     assert charts.iou_chart(result, ["bus"]).startswith(b"\x89PNG")

@@ -45,7 +45,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path / "mine", [plain] * 3)
     write(tmp_path / "val", [with_car] * 2)
     val = {"images": "val/images", "labels": "val/labels", "ids": "camvid"}
-    params(tmp_path, source=FOLDER, target={"images": "val/images"}, val=val)
+    params(tmp_path, source=FOLDER, target={"images": "val/images"}, val=val, test=val)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -64,7 +64,7 @@ def test_folders_become_the_same_shards_as_the_small_world(repo: Path) -> None:
 
 def test_a_target_that_has_labels_is_written_without_them(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They serve `check` alone."""
-    params(repo, source=FOLDER, target=FOLDER, val=FOLDER)
+    params(repo, source=FOLDER, target=FOLDER, val=FOLDER, test=FOLDER)
     main([])
     assert [set(files) for _, files in Shards("data/scenes/target")] == [{"image.png"}] * 3
     assert "pixels" not in Shards("data/scenes/target").rows[0]
@@ -88,7 +88,7 @@ def test_check_says_what_is_worth_adding_and_draws_it(repo: Path, capsys: pytest
     assert "50.000%        3 images" in lines["road"] and "0 images  absent" in lines["car"]
     assert "6.250%        2 images" in lines["car"], "16 of 256 pixels of val are a car"
     assert "target: 2 images without labels" in said
-    for name in ("histogram", "source", "target", "val"):
+    for name in ("histogram", "source", "target", "val", "test"):
         assert Image.open(repo / f"data/check/{name}.png").size[0] > 100
     assert not (repo / "data/scenes").exists()
 

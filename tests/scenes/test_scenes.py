@@ -20,8 +20,14 @@ ROOT = Path(__file__).parents[2]
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repo")
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.txt", folder)
     small = (ROOT / "params.yaml").read_text()
-    for old, new in (("source: 600", "source: 6"), ("target: 600", "target: 5"), ("val: 120", "val: 4")):
+    for old, new in (
+        ("source: 600", "source: 6"),
+        ("target: 600", "target: 5"),
+        ("val: 120", "val: 4"),
+        ("test: 480", "test: 3"),
+    ):
         small = small.replace(old, new)
     (folder / "params.yaml").write_text(small)
     assert run(folder).returncode == 0
@@ -39,7 +45,7 @@ def test_no_target_image_carries_a_label(repo: Path) -> None:
     assert all(set(files) == {"image.png"} and "pixels" not in row for row, files in shards)
 
 
-@pytest.mark.parametrize("split", ["source", "val"])
+@pytest.mark.parametrize("split", ["source", "val", "test"])
 def test_the_pixel_counts_of_a_row_are_those_of_its_label(repo: Path, split: str) -> None:
     for row, files in Shards(repo / "data/scenes" / split):
         label = png_array(files["label.png"])
@@ -48,9 +54,10 @@ def test_the_pixel_counts_of_a_row_are_those_of_its_label(repo: Path, split: str
         assert label.shape == (row["height"], row["width"]) == png_array(files["image.png"]).shape[:2]
 
 
-def test_val_shows_other_streets_than_target(repo: Path) -> None:
+def test_val_and_test_show_other_streets_than_target_and_than_one_another(repo: Path) -> None:
     target = {files["image.png"] for _, files in Shards(repo / "data/scenes/target")}
-    assert not target & {files["image.png"] for _, files in Shards(repo / "data/scenes/val")}
+    val, test = ({files["image.png"] for _, files in Shards(repo / "data/scenes" / one)} for one in ("val", "test"))
+    assert not target & val and not target & test and not val & test
 
 
 def test_the_oracle_is_the_target_with_its_labels_and_written_on_demand(repo: Path) -> None:
@@ -73,7 +80,14 @@ def test_pictures_of_a_folder_stay_as_they_are_where_no_size_is_given(repo: Path
             Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / kind / f"{name}.png")
     params = YAML(typ="safe", pure=True).load((repo / "params.yaml").read_text())
     folder = {"images": "images", "labels": "labels", "ids": "train_ids"}
-    params["scenes"] |= {"source": folder, "target": {"images": "images"}, "val": folder, "height": None, "width": None}
+    params["scenes"] |= {
+        "source": folder,
+        "target": {"images": "images"},
+        "val": folder,
+        "test": folder,
+        "height": None,
+        "width": None,
+    }
     YAML(typ="safe", pure=True).dump(params, tmp_path / "params.yaml")
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr

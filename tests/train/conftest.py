@@ -101,7 +101,7 @@ def root(world: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def outputs(recipe: str = "grafted", seed: int = 0) -> tuple[bytes, bytes]:
-    weights, curve = (f"models/segmenters/{recipe}-{seed}.safetensors", f"metrics/train/{recipe}-{seed}.csv")
+    weights, curve = (f"models/segmenters/{recipe}-{seed}.safetensors", f"data/trained/{recipe}-{seed}.csv")
     return Path(weights).read_bytes(), Path(curve).read_bytes()
 
 

@@ -12,6 +12,7 @@ from stages.parts.drawing.reasons import MEANINGS
 
 def page(
     table: Sequence[Sequence[str]],
+    val: Sequence[Sequence[str]],
     seeds: Sequence[int],
     absent: Sequence[str],
     counts: Mapping[str, Mapping[str, Any]],
@@ -19,9 +20,11 @@ def page(
     means: int,
     zeros: bool,
 ) -> str:
-    """index.html. `table`: header, classes, then `means` lines of means. `absent`: the classes without an IoU; `zeros`:
-    whether a class that the truth lacks is 0 once it is predicted. `counts`: class -> what the cleaner counted:
-    {"samples", "kept", "rejected": rule -> first to reject, "alone": rule -> would reject by itself}."""
+    """index.html. `table`: header, classes, then `means` lines of means; `val`: those lines on the other split.
+
+    `absent`: the classes without an IoU; `zeros`: whether a class that the truth lacks is 0 once it is predicted.
+    `counts`: class -> what the cleaner counted: {"samples", "kept", "rejected": rule -> first to reject, "alone": rule
+    -> would reject by itself}."""
     rules = list(dict.fromkeys(rule for count in counts.values() for rule in count["rejected"]))
     environment = Environment(
         loader=PackageLoader("stages.parts.drawing", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -29,6 +32,7 @@ def page(
     )  # fmt: skip
     return environment.get_template("page.html").render(
         table=table,
+        val=val,
         seeds=seeds,
         absent=absent,
         counts=counts,

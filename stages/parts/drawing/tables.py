@@ -9,7 +9,7 @@ import numpy as np
 
 MEANS = {"base_mIoU": "base mean", "novel_mIoU": "novel mean", "mIoU": "mean of all"}
 
-# A run is the content of one metrics/evaluate/RECIPE-SEED.json; runs are all of them: recipe -> one per seed.
+# A run is what evaluate measured of one segmenter on one split, with its classes; runs: recipe -> one per seed.
 Run = Mapping[str, Any]
 Runs = Mapping[str, Sequence[Run]]
 # recipe -> measure -> {"mean", "std"} or None; "IoU" -> class -> the same; "seeds" -> how many there were.
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 def spread(values: Sequence[float | None]) -> dict[str, float] | None:
     """Mean and sample standard deviation (ddof = 1; one seed: 0.0) over seeds, rounded to 2 decimals.
 
-    None when a value is None: a class, or a group of classes, that the truth of the validation set lacks."""
+    None when a value is None: a class, or a group of classes, that the truth of the split lacks."""
     measured = [value for value in values if value is not None]
     if not measured or len(measured) < len(values):
         return None
@@ -31,7 +31,7 @@ def spread(values: Sequence[float | None]) -> dict[str, float] | None:
 def summary(runs: Runs) -> Summary:
     """Mean and std over the seeds of each recipe, of the three means and of every class's IoU.
 
-    What evaluate left out (None: by default a class that the truth of the validation set lacks) is None here. A stray
+    What evaluate left out (None: by default a class that the truth of the split lacks) is None here. A stray
     prediction of such a class lowers the IoU of the true class it misses, and adds no zero."""
     return {
         recipe: {
@@ -41,6 +41,36 @@ def summary(runs: Runs) -> Summary:
         }
         for recipe, seeds in runs.items()
     }
+
+
+def headline(result: Summary) -> dict[str, dict[str, float | None]]:
+    """What `dvc metrics` and `dvc exp show` tell: per recipe the three means in percent, and where there are several
+    seeds their standard deviations, novel_std, base_std and std."""
+    told: dict[str, dict[str, float | None]] = {}
+    for recipe, measures in result.items():
+        values = {measure: measures[measure] for measure in ("novel_mIoU", "base_mIoU", "mIoU")}
+        told[recipe] = {measure: value["mean"] if value else None for measure, value in values.items()}
+        if measures["seeds"] > 1:
+            names = {measure: measure.replace("mIoU", "std") for measure in values}
+            told[recipe] |= {names[measure]: value["std"] if value else None for measure, value in values.items()}
+    return told
+
+
+def restored(told: Mapping[str, Mapping[str, float | None]], rows: Sequence[Row], seeds: int) -> Summary:
+    """The summary that a headline and the iou_rows of one split were made of, but for classes without an IoU."""
+    names = list(dict.fromkeys(row["class"] for row in rows))
+    result: Summary = {}
+    for recipe, means in told.items():
+        iou: dict[str, dict[str, float] | None] = dict.fromkeys(names)
+        for row in rows:
+            if row["recipe"] == recipe:
+                iou[row["class"]] = {"mean": float(row["IoU"]), "std": float(row["std"])}
+        measures: dict[str, Any] = {"seeds": seeds, "IoU": iou}
+        for measure in MEANS:
+            mean, deviation = means[measure], means.get(measure.replace("mIoU", "std"), 0.0)
+            measures[measure] = None if mean is None else {"mean": mean, "std": deviation}
+        result[recipe] = measures
+    return result
 
 
 def present(result: Summary, novel: Sequence[str]) -> list[str]:
@@ -94,13 +124,15 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([rows[0], rule, *rows[1 : -len(MEANS)], rule, *rows[-len(MEANS) :]])
 
 
-def iou_rows(result: Summary, novel: Sequence[str]) -> list[Row]:
-    """One row per class and recipe that have an IoU: class, recipe, IoU, std."""
+def iou_rows(results: Mapping[str, Summary], novel: Sequence[str]) -> list[Row]:
+    """One row per split, class and recipe that have an IoU: split, class, recipe, IoU, std."""
     rows = []
-    for name in present(result, novel):
-        for recipe, measures in result.items():
-            if (value := measures["IoU"][name]) is not None:
-                rows.append({"class": name, "recipe": recipe, "IoU": value["mean"], "std": value["std"]})
+    for split, result in results.items():
+        for name in present(result, novel):
+            for recipe, measures in result.items():
+                if (value := measures["IoU"][name]) is not None:
+                    row = {"split": split, "class": name, "recipe": recipe, "IoU": value["mean"], "std": value["std"]}
+                    rows.append(row)
     return rows
 
 

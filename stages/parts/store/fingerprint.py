@@ -11,7 +11,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).resolve().parents[3]
 # Packages whose pin has another name than their import; a test compares with what is installed.
 PINNED_AS = {
     "PIL": "pillow", "cv2": "opencv-python-headless", "mmcv": "mmcv-lite", "mmengine": "onedl-mmengine",
