@@ -98,7 +98,8 @@ def test_every_class_that_is_named_is_cleaned(place: Callable[..., Path]) -> Non
     (folder / "data/refined/truck").mkdir()
     (folder / "data/refined/truck/scores.csv").write_text(TABLE.replace("bus-", "truck-"))
     main(["bus", "truck"])
-    assert sorted(path.name for path in (folder / "data/cleaned").iterdir()) == ["bus.csv", "bus.json", "truck.csv", "truck.json"]
+    names = sorted(path.name for path in (folder / "data/cleaned").iterdir())
+    assert names == ["bus.csv", "bus.json", "truck.csv", "truck.json"]
     assert "truck-000000,1,\n" in (folder / "data/cleaned/truck.csv").read_text()
 
 

@@ -198,11 +198,13 @@ def test_nearer_cutouts_hide_farther_ones():
 def test_flipping_mirrors_the_cutout():
     arrow = np.zeros((10, 10, 4), np.uint8)
     arrow[:, :5] = 255
+    arrow[0] = 255  # an upside-down L: its box is the whole cutout
     left = run(pasting({14: [arrow]}, flip=0.0), 3)[1] == 14
     right = run(pasting({14: [arrow]}, flip=1.0), 3)[1] == 14
     assert left.any()
     assert (left.sum(1) == right.sum(1)).all()
-    assert np.nonzero(left)[1].max() < np.nonzero(right)[1].min()
+    feet = [np.flatnonzero(one[np.flatnonzero(one.any(1))[-1]]) for one in (left, right)]
+    assert feet[0].max() < feet[1].min()
 
 
 def test_a_bank_gives_colour_doubt_and_soft_edge_as_the_six_channels_of_a_cutout(tmp_path: Path):
@@ -216,3 +218,41 @@ def test_a_bank_gives_colour_doubt_and_soft_edge_as_the_six_channels_of_a_cutout
     build(tmp_path, {"bus-0": "k", "bus-1": "k", "bus-2": "k"}, make, title="bank")
     for channels, cutout in zip((4, 5, 6), Cutouts(Shards(tmp_path), "bus"), strict=True):
         assert np.array_equal(cutout, np.dstack(layers)[..., :channels])
+
+
+def ringed(cutout: np.ndarray, ring: int) -> np.ndarray:
+    """A cutout as refine.ring leaves it: a frame about the object in which doubt is recorded, and no opacity."""
+    height, width = cutout.shape[:2]
+    framed = np.zeros((height + 2 * ring, width + 2 * ring, 5), np.uint8)
+    framed[..., 4] = 255
+    framed[ring : ring + height, ring : ring + width, :4] = cutout
+    framed[ring : ring + height, ring : ring + width, 4] = 0
+    return framed
+
+
+@pytest.mark.parametrize("ring", [0, 1, 2, 5])
+@pytest.mark.parametrize("by", ["height", "area"])
+def test_size_and_foot_are_those_of_the_object_whatever_ring_of_doubt_is_about_it(ring: int, by: Any) -> None:
+    label = np.full((100, 60), 2, np.uint8)
+    label[80] = 0  # the only ground: things stand on row 80
+    cutout = np.full((20, 10, 4), 255, np.uint8)
+    share = 0.19 if by == "height" else 19 * 9.5 / (100 * 60)
+    framed = ringed(cutout, ring) if ring else cutout
+    box = on_ground(label, framed, np.random.default_rng(0), Scale(by, share, share), IS_GROUND)
+    assert box is not None
+    small = resize(framed, box.height, box.width)
+    rows = np.flatnonzero((small[..., 3] >= 128).any(axis=1))
+    assert abs(len(rows) - 19) <= 1 and abs(box.row + int(rows[-1]) - 80) <= 1
+    if not ring:
+        assert (len(rows), box.row + int(rows[-1])) == (19, 80)
+
+
+def test_a_ring_moves_no_object_by_a_pixel_where_its_size_is_kept() -> None:
+    label = street()
+    cutout = np.full((8, 6, 4), 255, np.uint8)
+    boxes = [
+        on_ground(label, one, np.random.default_rng(3), Scale("native"), IS_GROUND)
+        for one in (cutout, ringed(cutout, 2))
+    ]
+    assert boxes[0] is not None and boxes[1] is not None
+    assert (boxes[1].row + 2, boxes[1].col + 2) == (boxes[0].row, boxes[0].col)

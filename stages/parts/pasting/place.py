@@ -42,18 +42,29 @@ class Scale:
     largest: float = 1.0
 
     def size(self, scene: tuple[int, int], cutout: NDArray[np.uint8], nearness: float) -> tuple[int, int]:
-        """(height, width) in pixels, the cutout's shape kept; nearness in 0..1 is the quantile of the size."""
+        """(height, width) of the whole cutout in pixels, its shape kept; nearness in 0..1 is the quantile of the size.
+
+        What gets that size is the object, the opaque pixels; a ring of doubt about it comes on top."""
         height, width = cutout.shape[:2]
         if self.by == "native":
             return height, width
+        top, bottom, _, _ = object_box(cutout)
         if self.by == "height":
             tall = scene[0] * self.smallest * (self.largest / self.smallest) ** nearness
         else:
             share = self.smallest * (self.largest / self.smallest) ** nearness
             filled = max(1, np.count_nonzero(cutout[..., 3] >= 128))
-            tall = height * (share * scene[0] * scene[1] / filled) ** 0.5
-        rows = max(1, round(tall))
-        return rows, max(1, round(rows * width / height))
+            tall = (bottom - top) * (share * scene[0] * scene[1] / filled) ** 0.5
+        scale = max(1, round(tall)) / (bottom - top)
+        return max(1, round(scale * height)), max(1, round(scale * width))
+
+
+def object_box(cutout: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of a cutout's opaque pixels, two of them exclusive; of one without any, its frame."""
+    rows, cols = (np.flatnonzero((cutout[..., 3] >= 128).any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return 0, cutout.shape[0], 0, cutout.shape[1]
+    return int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1
 
 
 def on_ground(
@@ -63,7 +74,7 @@ def on_ground(
     scale: Scale,
     is_ground: NDArray[np.uint8],
 ) -> Box | None:
-    """A box for a cutout; the middle of its lower edge is on a ground pixel of the label (H, W):
+    """A box for a cutout; the middle of the object's lower edge is on a ground pixel of the label (H, W):
     see ground_table.
 
     What is large is near, and what is near stands low in the image: the foot's rank among the ground pixels, from the
@@ -78,7 +89,9 @@ def on_ground(
     foot = round(np.clip(nearness + rng.normal(0, 0.1), 0, 1) * (int(upto[-1]) - 1))
     row = int(np.searchsorted(upto, foot, side="right"))
     col = int(np.flatnonzero(ground[row])[foot - (upto[row - 1] if row else 0)])
-    return Box(row + 1 - height, col - width // 2, height, width)
+    _, bottom, left, right = object_box(cutout)
+    foot_row = round(bottom * height / cutout.shape[0])  # of the object in its frame, enlarged or reduced
+    return Box(row + 1 - foot_row, col - (left + right) * width // (2 * cutout.shape[1]), height, width)
 
 
 def anywhere(label: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Generator, scale: Scale) -> Box:

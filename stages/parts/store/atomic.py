@@ -33,12 +33,12 @@ def write_changed(path: Path, content: bytes | str) -> None:
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """A table with a header, lines ended by \\n, written as write_whole."""
+    """A table with a header, lines ended by \\n, written as write_changed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_whole(path, text.getvalue())
+    write_changed(path, text.getvalue())
 
 
 @contextlib.contextmanager

@@ -19,10 +19,20 @@ from typing import Any
 from tqdm import tqdm
 
 from stages.parts.errors import GraftError
-from stages.parts.store.atomic import write_whole
+from stages.parts.store.atomic import write_changed
 from stages.parts.store.keys import canonical, file_hash, key
 from stages.parts.store.pictures import npy_array, npy_bytes, png_array, png_bytes
-from stages.parts.store.shards import INDEX, OWN_FIELDS, Shards, Stored, content_hash, parse_row, tar_spans, write_tar
+from stages.parts.store.shards import (
+    INDEX,
+    OWN_FIELDS,
+    Shards,
+    Stored,
+    content_hash,
+    is_tar_of,
+    parse_row,
+    tar_spans,
+    write_tar,
+)
 
 __all__ = [
     "Built",
@@ -64,18 +74,21 @@ class Built:
 def build(folder: Path | str, wanted: Mapping[str, str], make: Make, *, title: str, shard_size: int = 500) -> Built:
     """Bring `folder` to hold exactly the samples `wanted` (uid -> key), the same bytes as a run from nothing.
 
-    Keeps what a finished or a killed run left and still matches; calls `make` with the sorted uids of the
-    rest, not at all when none is missing. `make` may yield them in any order; each is on disk before the next
-    is asked for. The old index stays valid until the new one replaces it. Every other file of the folder is
-    deleted last: a table that lies beside the shards is written after this call. Raises GraftError when the
-    disk is full, ValueError when `make` does not give what it was asked for."""
+    Keeps what a finished or a killed run left and still matches; calls `make` with the sorted uids of the rest, not at
+    all when none is missing. `make` may yield them in any order; each is on disk before the next is asked for. A shard
+    that is whole, and the index of a run that keeps everything, are left untouched. The old index stays valid until
+    the new one replaces it. Every other file of the folder is deleted last: a table that lies beside the shards is
+    written after this call. Raises GraftError when the disk is full, ValueError when `make` does not give what it was
+    asked for."""
     folder = Path(folder)
     for name in (*wanted, *wanted.values()):
         if not NAME.fullmatch(name):
             raise ValueError(f"{title}: {name!r} cannot name a sample; use letters, digits, '-' and '_'")
-    (folder / PARTIAL).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     kept = _matching(folder, wanted, title)
     missing = {uid: wanted[uid] for uid in sorted(wanted.keys() - kept.keys())}
+    if missing:
+        (folder / PARTIAL).mkdir(exist_ok=True)
     made = _make(folder, missing, make, title) if missing else {}
     _finish(folder, kept | made, shard_size, title)
     print(f"{title}: kept {len(kept)}, made {len(made)}")
@@ -155,17 +168,19 @@ def _persist(folder: Path, sample: Sample, waiting: int) -> Stored:
 
 def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str) -> None:
     """Pack the samples into shards, then write the index, then delete all else."""
-    for path in set((folder / PARTIAL).iterdir()) - {one.path for one in stored.values()}:
+    for path in set((folder / PARTIAL).glob("*")) - {one.path for one in stored.values()}:
         path.unlink()  # makes room: samples of another setting, which the end of this run would delete anyway
     uids, lines, shards = sorted(stored), [], set()
     groups = [[stored[uid] for uid in uids[k : k + shard_size]] for k in range(0, len(uids), shard_size)]
     for number, group in enumerate(tqdm(groups, desc=f"{title}: packing", unit="shard", delay=2, leave=False)):
         shard = f"{number:05d}-{key(samples=[one.row['sha256'] for one in group])[:12]}.tar"
-        needed = sum(size for one in group for _, size in one.spans.values())
-        write_tar(folder / shard, _members(group), needed)
+        # A shard that is whole stays untouched: DVC need not hash it again.
+        if not is_tar_of(folder / shard, _members(group)):
+            needed = sum(size for one in group for _, size in one.spans.values())
+            write_tar(folder / shard, _members(group), needed)
         lines += [canonical(one.row | {"shard": shard}) + "\n" for one in group]
         shards.add(shard)
-    write_whole(folder / INDEX, "".join(lines))
+    write_changed(folder / INDEX, "".join(lines))
     _sweep(folder, shards | {INDEX})
 
 

@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from stages.parts.errors import GraftError
 from stages.parts.store.atomic import replacing
@@ -137,12 +137,44 @@ def tar_spans(path: Path) -> dict[str, Spans]:
     return found
 
 
+def is_tar_of(path: Path, members: Iterable[tuple[str, bytes]]) -> bool:
+    """Whether the file holds what write_tar would write of these members, to the byte."""
+    with contextlib.suppress(FileNotFoundError, _DiffersError), open(path, "rb") as file:
+        _add_members(_Compared(file), members)
+        return not file.read(1)
+    return False
+
+
+class _DiffersError(Exception):
+    """What is written is not what is there."""
+
+
+class _Compared(io.RawIOBase):
+    """A file to write to that looks whether the same stands there already; _DiffersError when it does not."""
+
+    def __init__(self, there: IO[bytes]) -> None:
+        self.there = there
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.there.tell()
+
+    def write(self, data: Any) -> int:
+        if self.there.read(len(data)) != bytes(data):
+            raise _DiffersError
+        return len(data)
+
+
 def write_tar(path: Path, members: Iterable[tuple[str, bytes]], needed: int) -> None:
     """Write members (name, content) as they come: ustar, mode 0644, no time, no owner; `needed` as below."""
-    with (
-        replacing(path, needed) as file,
-        tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-    ):
+    with replacing(path, needed) as file:
+        _add_members(file, members)
+
+
+def _add_members(file: Any, members: Iterable[tuple[str, bytes]]) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members:
             header = tarfile.TarInfo(name)
             header.size = len(content)

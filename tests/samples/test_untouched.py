@@ -1,0 +1,69 @@
+"""A run that keeps everything rewrites nothing; one that finds damage mends it to the bytes of before."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.parts.store.samples import Sample, build, png_bytes
+
+WANTED = {f"bus-{k:06d}": "key" for k in range(7)}
+
+
+def make(uids: list[str]) -> Iterator[Sample]:
+    for uid in uids:
+        image = np.full((4, 4, 3), int(uid[-1]), np.uint8)
+        yield Sample(uid, "key", {"seed": int(uid[-1])}, {"image.png": png_bytes(image)})
+
+
+def run(folder: Path) -> None:
+    build(folder, WANTED, make, title="test", shard_size=3)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which file each is, and when it was last written; the folder's own too."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in [folder, *folder.iterdir()]}
+
+
+def test_a_run_that_keeps_everything_touches_no_file(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    before = stamps(tmp_path / "a")
+    assert len(before) == 1 + 1 + 3  # the folder, the index, three shards
+    run(tmp_path / "a")
+    assert stamps(tmp_path / "a") == before
+
+
+def test_one_sample_more_rewrites_its_own_shard_and_the_index_alone(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    before = stamps(tmp_path / "a")
+    build(tmp_path / "a", WANTED | {"bus-000007": "key"}, make, title="test", shard_size=3)
+    after = stamps(tmp_path / "a")
+    assert sorted(name[:5] for name in after.keys() - before.keys()) == ["00002"]
+    assert {name for name in before.keys() & after.keys() if before[name] != after[name]} == {"a", "index.jsonl"}
+
+
+@pytest.mark.parametrize("where", ["header", "content", "padding", "end", "longer"])
+def test_a_damaged_shard_is_mended_to_the_same_bytes_and_the_others_stay(tmp_path: Path, where: str) -> None:
+    run(tmp_path / "a")
+    shard = sorted((tmp_path / "a").glob("*.tar"))[1]
+    whole, before = shard.read_bytes(), stamps(tmp_path / "a")
+    damaged = bytearray(whole)
+    if where == "longer":
+        damaged += b"more"
+    else:
+        damaged[{"header": 3, "content": 520, "padding": 1000, "end": len(whole) - 5}[where]] ^= 0xFF
+    shard.write_bytes(damaged)
+    run(tmp_path / "a")
+    assert shard.read_bytes() == whole
+    after = stamps(tmp_path / "a")
+    assert all(after[path.name] == before[path.name] for path in (tmp_path / "a").glob("*.tar") if path != shard)
+
+
+def test_what_does_not_belong_is_still_swept_away(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    (tmp_path / "a/stranger.txt").write_text("x")
+    (tmp_path / "a/.partial").mkdir()
+    (tmp_path / "a/.partial/bus-000001.other.tar").write_bytes(b"")
+    run(tmp_path / "a")
+    assert sorted(path.suffix for path in (tmp_path / "a").iterdir()) == [".jsonl", ".tar", ".tar", ".tar"]
