@@ -20,7 +20,7 @@ from stages.generate import params as generating
 from stages.generate.params import Generate
 from stages.parts.command import command
 from stages.parts.errors import GraftError
-from stages.parts.pretrained import tensors
+from stages.parts.pretrained import weights
 from stages.parts.sections import Recipes, Seeds, content, read
 from stages.refine import params as refining
 from stages.refine.params import Refine
@@ -84,7 +84,7 @@ def check_train(params: Train) -> None:
     check_encoder(params.method, params.encoder)
     check_oracle(params.method)
     if params.encoder is not None:
-        tensors.check(tensors.find_encoder(params.encoder, params.encoder_revision))
+        weights.check_weights(weights.find_encoder(params.encoder, params.encoder_revision))
 
 
 if __name__ == "__main__":

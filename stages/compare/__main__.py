@@ -41,7 +41,7 @@ from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.preset import overlay
-from stages.parts.pretrained.tensors import find_encoder
+from stages.parts.pretrained.weights import find_encoder
 from stages.parts.sections import read
 from stages.parts.store import samples
 from stages.parts.store.atomic import write_whole

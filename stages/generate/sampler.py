@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from stages.generate.params import Generate
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import diffusion as checkpoint
-from stages.parts.pretrained.tensors import BACK
+from stages.parts.pretrained.weights import BACK
 from stages.parts.prompts.prompt import Prompt
 from stages.parts.recording.methods import recording
 from stages.parts.recording.recorder import listening

@@ -20,24 +20,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from stages.parts.command import command
-from stages.parts.pretrained.clip import Clip, texts
 from stages.parts.pretrained.weights import locate
+from stages.parts.prompts.zero_shot import texts
 from stages.parts.sections import check_class, read
 from stages.parts.store.atomic import write_csv
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.samples import Sample, Shards, build, file_hash, key, npy_array, png_array, png_bytes
 from stages.parts.store.sizes import check_size
-from stages.refine.open import SAM_PARAMS, open_method
-from stages.refine.params import Params, Refine
-from stages.refine.refiner import Raw, Refined, Refiner
-from stages.refine.table import COLUMNS, cells
+from stages.refine.params import SAM_PARAMS, Params, Refine
 
 if TYPE_CHECKING:
     from stages.refine.entropy import Certainty
+    from stages.refine.refiner import Raw, Refined, Refiner
 
+COLUMNS = (
+    "uid", "reason", "candidate", "predicted_iou", "stability", "agreement", "map_agreement", "seed_map_agreement",
+    "area", "lower_half", "smoothness", "energy", "turning", "circularity", "components", "largest_share",
+    "border_top", "border_bottom", "border_left", "border_right", "holes",
+    "inside_attribution", "outside_attribution", "class_score", "class_margin", "entropy", "phash",
+)  # fmt: skip
+CODE = ("stages.refine.refiner", "stages.refine.methods", "stages.parts.store.pictures")  # what makes a sample's bytes
 CUT = ("image.png", "mask.png", "doubt.png", "alpha.png")  # what a cutout is made of
 
 
@@ -48,28 +52,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = checked(sections, name)
     generated = Shards(Path("data/generated") / name)
     models = {param: locate(source, f"refine.{param}") for param, source in params.models().items()}
-    modules = [
-        "stages.refine.refiner",
-        "stages.refine.open",
-        *(["stages.refine.entropy"] if "segmenter" in models else []),
-    ]
+    entropy = ["stages.refine.entropy"] if "segmenter" in models else []
     made_by = key(
         params=settings(params), models={param: file_hash(path) for param, path in models.items()},
-        texts=texts(name), code=fingerprint(*modules), threads=sections.engine.threads,
+        texts=texts(name), code=fingerprint(*CODE, *entropy), threads=sections.engine.threads,
     )  # fmt: skip
     wanted = {row["uid"]: key(sample=row["sha256"], made_by=made_by) for row in generated.rows}
 
     def make(uids: list[str]) -> Iterator[Sample]:
+        from stages.parts.pretrained.clip import Clip  # here, for a run that keeps everything needs no torch
+        from stages.refine.methods import open_method
+        from stages.refine.refiner import Refiner
+
         generated.verify()
-        clip = Clip(models["clip"], texts(name), arguments.device)
-        method = open_method(params.model_dump(), models, arguments.device)
-        certainty = certain(models["segmenter"], arguments.device) if "segmenter" in models else None
+        device = arguments.device or default_device()
+        clip = Clip(models["clip"], texts(name), device)
+        method = open_method(params.model_dump(), models, device)
+        certainty = certain(models["segmenter"], device) if "segmenter" in models else None
         refiner = Refiner(method, clip, params.threshold, params.crf.model_dump(), params.ring, certainty)
         yield from samples(refiner, generated, uids, wanted, params.batch)
 
     folder = Path("data/refined") / name
     build(folder, wanted, make, title=f"refine {name}")
     write_table(folder / "scores.csv", Shards(folder).rows)
+
+
+def default_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def certain(weights: Path, device: str) -> Certainty:
@@ -122,6 +133,8 @@ def cut(files: Mapping[str, bytes]) -> str:
 
 def raw(folder: Path, uid: str, files: Mapping[str, bytes], rejected: str) -> Raw:
     """What generate left of one sample. GraftError when its map or its mask is not of its image's size."""
+    from stages.refine.refiner import Raw
+
     image = png_array(files["image.png"])
     if "mask.png" in files:
         mask = png_array(files["mask.png"]) > 0
@@ -151,6 +164,19 @@ def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     write_csv(path, COLUMNS, (cells(row) for row in rows))
 
 
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """One row of the table, in the order of COLUMNS.
+
+    A float is the shortest text that reads back as the same float64, so that a threshold in the table decides
+    as it would in memory. A score that was not measured, because the sample has a reason, is an empty cell.
+    """
+    return [cell(row[column]) if column in row else "" for column in COLUMNS]
+
+
+def cell(value: str | int | float) -> str:
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
 def checked(params: Params, name: str) -> Refine:
     """The stage's section, once the class is known to be one of the user's."""
     check_class(name, params.classes)
@@ -166,9 +192,8 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("name", metavar="CLASS", help="a class of params.yaml `classes`, such as bus")
     result.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu",
-        help="where SAM and CLIP run (default here: %(default)s); it is no part of a sample's key",
-    )  # fmt: skip
+        "--device", help="where SAM and CLIP run (default: a GPU if there is one); it is no part of a sample's key"
+    )
     return result
 
 

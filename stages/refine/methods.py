@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from stages.parts.masks.sam_prompts import prompt
 from stages.parts.masks.seed import dense_crf, normalise, sigmoid
 from stages.parts.pretrained.features import Features, principal_mask
 from stages.parts.pretrained.promptable import Candidates, Image, Promptable
+from stages.parts.pretrained.sam import Sam
+from stages.parts.pretrained.sam_pth import SamCheckpoint
 from stages.refine.views import views, vote
 
 
@@ -135,3 +138,22 @@ class Principal:
 
 def undoubted(mask: Mask) -> Mask:
     return np.zeros_like(mask)
+
+
+def open_sam(path: Path, device: str) -> Promptable:
+    """A .pth file through segment-anything, a folder through transformers."""
+    return SamCheckpoint(path, device) if path.is_file() else Sam(path, device)
+
+
+def open_method(params: Mapping[str, Any], models: Mapping[str, Path], device: str) -> Method:
+    """params: the section's values; models: where `model` or `primaps.encoder` lies, if the method needs it."""
+    if params["method"] == "sam":
+        return Prompted(
+            open_sam(models["model"], device), params["prompt"], params["negatives"], params["choose"],
+            params["views"], params["snap"], params["batch"],
+        )  # fmt: skip
+    if params["method"] == "primaps":
+        return Principal(Features(models["primaps.encoder"], device), params["primaps"]["similarity"], params["crf"])
+    if params["method"] == "self_attention":
+        return OwnAttention(**params["self_attention"])
+    return Attention()

@@ -38,6 +38,10 @@ class Primaps(Section):
     similarity: Inner
 
 
+# What of the section only the method `sam` reads.
+SAM_PARAMS = ("model", "prompt", "negatives", "choose", "views", "snap", "batch")
+
+
 class Refine(Section):
     method: Literal["attention", "sam", "self_attention", "primaps"]
     threshold: Inner

@@ -28,7 +28,6 @@ import numpy as np
 from stages.parts.command import command
 from stages.parts.sections import read
 from stages.parts.store.samples import Sample, build, png_bytes
-from stages.scenes.check import check
 from stages.scenes.params import Params
 from stages.scenes.sources import SPLITS, Source, Split, source
 
@@ -48,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     sources = {split: source(split, scenes) for split in SPLITS}
     if what == "check":
+        from stages.scenes.check import check  # here, for matplotlib takes a while to load
+
         check(sources, Path("data/check"))
         return
     for split, scenes_of in sources.items():

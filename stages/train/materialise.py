@@ -22,19 +22,20 @@ from tqdm import tqdm
 from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
-from stages.parts.learning.branches import read_label
-from stages.parts.learning.rare_classes import count
-from stages.parts.pasting.paste import read_bank
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.samples import Shards, png_array, png_bytes
-from stages.train import setup
 from stages.train.params import Params
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
+    from stages.parts.learning.branches import read_label  # here, for torch and mmseg take seconds to load
+    from stages.parts.learning.rare_classes import count
+    from stages.parts.pasting.paste import read_bank
+    from stages.train import setup
+
     train = read(Params).train
     source, bank = Shards("data/scenes/source"), Shards(f"data/cutouts/{args.recipe}")
     if not source.rows:

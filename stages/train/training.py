@@ -13,7 +13,7 @@ from stages.parts.learning.fit import fit, make_deterministic, work_folder
 from stages.parts.learning.hooks import Curve, MeanTeacher
 from stages.parts.learning.optimisation import adamw, learning_rate
 from stages.parts.pasting.paste import read_bank
-from stages.parts.pretrained.tensors import find_encoder
+from stages.parts.pretrained.weights import find_encoder
 from stages.parts.segmenter.files import load_encoder, save_segmenter
 from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.atomic import write_csv

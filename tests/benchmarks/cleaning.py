@@ -28,12 +28,13 @@ from stages.clean.rules import RULES, judge
 from stages.clean.table import HASH, Table
 from stages.generate.sampler import load
 from stages.miniature.book import Book
-from stages.parts.pretrained.clip import Clip, texts
+from stages.parts.pretrained.clip import Clip
+from stages.parts.prompts.zero_shot import texts
 from stages.parts.sections import read
 from stages.preflight import Params
-from stages.refine.open import open_method
+from stages.refine.__main__ import COLUMNS
+from stages.refine.methods import open_method
 from stages.refine.refiner import Raw, Refiner
-from stages.refine.table import COLUMNS
 from tests.benchmarks.masks import iou
 from tests.benchmarks.pages import Seen, picks, seen
 

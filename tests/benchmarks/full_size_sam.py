@@ -20,7 +20,7 @@ from segment_anything import build_sam_vit_h
 from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor, SamVisionConfig
 
 from stages.parts.masks.sam_prompts import prompt
-from stages.refine.open import open_sam
+from stages.refine.methods import open_sam
 
 WORK = Path("data/.work/full_size_sam")
 VIT_H = {

@@ -28,8 +28,7 @@ from stages.miniature.book import Book
 from stages.parts.masks.seed import dense_crf, hard_seed
 from stages.parts.sections import read
 from stages.preflight import Params
-from stages.refine.methods import Drawn
-from stages.refine.open import open_method
+from stages.refine.methods import Drawn, open_method
 from tests.benchmarks.pages import Seen, picks, seen
 
 Mask = NDArray[np.bool_]

@@ -27,7 +27,7 @@ from stages.parts.masks import scores
 from stages.parts.masks.contour import energy, largest_contour, smoothness
 from stages.parts.masks.phash import phash
 from stages.parts.store.atomic import write_csv
-from stages.refine.table import COLUMNS, cells
+from stages.refine.__main__ import COLUMNS, cells
 from tests.benchmarks.interleaved import interleaved, show
 from tests.refine.test_scores import published_contour, ragged
 

@@ -17,7 +17,7 @@ from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pasting.paste import read_bank
 from stages.parts.preset import overlay
-from stages.parts.pretrained.tensors import find_encoder
+from stages.parts.pretrained.weights import find_encoder
 from stages.parts.sections import read
 from stages.parts.store.samples import Sample, Shards, build, key, png_bytes
 from stages.preflight import Params

@@ -16,7 +16,7 @@ from transformers import SamModel
 from stages.parts.errors import GraftError
 from stages.parts.masks.sam_prompts import STYLES, Prompt, on_object, prompt
 from stages.parts.pretrained.sam_pth import SamCheckpoint
-from stages.refine.open import open_sam
+from stages.refine.methods import open_sam
 from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
 
 # transformers' names of SAM's parts -> segment-anything's, applied one after the other.

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from transformers import CLIPModel, CLIPProcessor
 
-from stages.parts.pretrained.clip import GREY, Clip, isolate, names, texts
+from stages.parts.pretrained.clip import GREY, Clip, isolate
+from stages.parts.prompts.zero_shot import names, texts
 
 
 def test_the_class_comes_first_and_only_once() -> None:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from stages.parts.masks.sam_prompts import Prompt, on_object, prompt
 from stages.parts.pretrained.promptable import Candidates, Encoded
 from stages.parts.pretrained.sam import Sam
-from stages.refine.methods import Attention, OwnAttention, Principal, Prompted
-from stages.refine.open import open_method
+from stages.refine.methods import Attention, OwnAttention, Principal, Prompted, open_method
 from stages.refine.views import View, views, vote
 from tests.refine.drawings import OFF, block, drawn
 

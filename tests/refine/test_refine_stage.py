@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
 from stages.parts.masks.sam_prompts import prompt
-from stages.parts.pretrained.clip import Clip, texts
+from stages.parts.pretrained.clip import Clip
 from stages.parts.pretrained.sam import Sam
+from stages.parts.prompts.zero_shot import texts
 from stages.parts.store.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
-from stages.refine.__main__ import main
+from stages.refine.__main__ import COLUMNS, main
 from stages.refine.methods import Attention, Prompted
 from stages.refine.refiner import Raw, Refiner
-from stages.refine.table import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 # The published weights, spatial sigmas for 64 px; pinned, so that retuning params.yaml breaks no test.

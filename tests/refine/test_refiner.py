@@ -15,9 +15,10 @@ from stages.parts.masks.contour import turning
 from stages.parts.masks.doubt import alpha, doubted, ring
 from stages.parts.masks.phash import phash
 from stages.parts.masks.sam_prompts import STYLES, prompt
-from stages.parts.pretrained.clip import Clip, isolate, texts
+from stages.parts.pretrained.clip import Clip, isolate
 from stages.parts.pretrained.promptable import Candidates
 from stages.parts.pretrained.sam import Sam
+from stages.parts.prompts.zero_shot import texts
 from stages.parts.segmenter.files import load_segmenter, save_segmenter
 from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.refine.table import COLUMNS, cell, cells
+from stages.refine.__main__ import COLUMNS, cell, cells
 
 
 def test_numbers_in_the_table_read_back_to_the_bit() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import SegformerConfig, SegformerForImageClassification
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained import tensors
+from stages.parts.pretrained import weights
 from stages.parts.segmenter import mit
 from stages.parts.segmenter.files import load_encoder, load_segmenter, save_segmenter
 from stages.parts.segmenter.hrda import HRDA
@@ -93,7 +93,7 @@ def test_an_encoder_of_the_hubs_layout_is_loaded_into_a_network(tmp_path: Path):
     torch.manual_seed(0)
     SegformerForImageClassification(SegformerConfig()).save_pretrained(tmp_path)
     network = build_segmenter("daformer-b0", 19)
-    encoder = load_encoder(network, tensors.find_encoder(str(tmp_path), None))
+    encoder = load_encoder(network, weights.find_encoder(str(tmp_path), None))
     assert encoder is network.backbone
     expected = mit.from_hub(load_file(tmp_path / "model.safetensors"))
     state = network.backbone.state_dict()
@@ -110,11 +110,11 @@ def test_an_unknown_key_of_the_hub_is_no_silent_loss():
 
 def test_an_encoder_is_found_in_a_folder_or_at_a_commit(tmp_path: Path):
     with pytest.raises(GraftError, match=r"give its commit as train\.encoder_revision"):
-        tensors.find_encoder("nvidia/mit-b0", None)
+        weights.find_encoder("nvidia/mit-b0", None)
     with pytest.raises(GraftError, match=r"hf download nobody/mit-b9 model\.safetensors --revision abc"):
-        tensors.find_encoder("nobody/mit-b9", "abc")
+        weights.find_encoder("nobody/mit-b9", "abc")
     with pytest.raises(GraftError, match=r"set train\.encoder_revision to null"):
-        tensors.find_encoder(str(tmp_path), "abc")
+        weights.find_encoder(str(tmp_path), "abc")
 
 
 def test_an_hrda_network_comes_back_from_its_file(tmp_path: Path):

@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
@@ -140,6 +139,8 @@ def _pixels(path: Path) -> NDArray:
         with open(path, "rb") as file:
             header = file.read(26)
         if header[24:26] == COLOUR_16_BIT:
+            import cv2  # here, for it is seldom needed
+
             read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if read is None:
                 raise OSError("truncated")

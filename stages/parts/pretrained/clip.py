@@ -17,20 +17,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from stages.parts.pretrained.weights import load, load_model
 
-# The rivals are fixed, not params `classes`: adding a class must not change, and so remake, the scores of the
-# others. They are the things that a street object is most easily mistaken for.
-RIVALS = ("person", "car", "truck", "bus", "train")
 GREY = 128
-
-
-def names(name: str) -> tuple[str, ...]:
-    """The class first, then its rivals."""
-    return (name, *(rival for rival in RIVALS if rival != name))
-
-
-def texts(name: str) -> list[str]:
-    """One "a photo of a ..." for the class, first, and for each rival."""
-    return [f"a photo of a {candidate}" for candidate in names(name)]
 
 
 def isolate(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained import tensors
-from stages.parts.pretrained.tensors import BACK
+from stages.parts.pretrained import weights
+from stages.parts.pretrained.weights import BACK
 
 INDEX = "model_index.json"
 JOINT = "StableDiffusion3Pipeline"  # pixels and text attend jointly: no text of its own can be recorded
@@ -102,7 +102,7 @@ def check(folder: Path) -> None:
     if not any((folder / "tokenizer" / name).is_file() for name in ("tokenizer.json", "merges.txt")):
         raise GraftError(f"{folder / 'tokenizer'} has neither tokenizer.json nor merges.txt; {BACK}")
     for path in sorted(folder.rglob("*.safetensors")):
-        tensors.check(path)
+        weights.check_weights(path)
 
 
 def guided(folder: Path, guidance: float) -> bool:

@@ -1,17 +1,54 @@
-"""Where pretrained weights lie, and how they are loaded: from here, or with one sentence why not."""
+"""Where pretrained weights lie, whether they are whole, and how they are loaded; or one sentence why not.
+
+Nothing is fetched: what is no folder here is looked for in the local Hugging Face cache.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained import tensors
-from stages.parts.pretrained.tensors import BACK
+
+WEIGHTS = "model.safetensors"
+BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
+
+
+def check_weights(path: Path) -> None:
+    """Header and length of a safetensors file are read. GraftError when it is missing, cut off or no such file."""
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise GraftError(f"{path} is damaged ({error}); {BACK}") from None
+
+
+def find_encoder(encoder: str, revision: str | None) -> Path:
+    """The weights' file of a folder (revision None), or of a Hub id at that commit in the local cache.
+
+    Nothing is fetched. Raises GraftError when there is neither, and for a revision of a folder, which has none.
+    """
+    if revision is None:
+        path = Path(encoder, WEIGHTS)
+        if not path.is_file():
+            raise GraftError(
+                f"params.yaml: train.encoder: there is no {path}; correct it, set it to null for none, or, if it is a "
+                f"Hub id, give its commit as train.encoder_revision"
+            )
+        return path
+    if Path(encoder).is_dir():
+        raise GraftError(f"params.yaml: train.encoder {encoder} is a folder; set train.encoder_revision to null")
+    from huggingface_hub import hf_hub_download  # reads HF_HUB_OFFLINE as it is imported: not before it is set
+
+    try:
+        return Path(hf_hub_download(encoder, WEIGHTS, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        raise GraftError(
+            f"params.yaml: train.encoder {encoder} at {revision} is not in the Hugging Face cache; "
+            f"run `hf download {encoder} {WEIGHTS} --revision {revision}` once"
+        ) from None
 
 
 def locate(source: str, param: str) -> Path:
@@ -26,13 +63,16 @@ def locate(source: str, param: str) -> Path:
         raise GraftError(f"params.yaml {param}: {path} has no *.safetensors file; {BACK}")
     for file in files:
         if file.suffix == ".safetensors":
-            tensors.check(file)
+            check_weights(file)
     return path
 
 
 def _path(source: str, param: str) -> Path:
     if Path(source).exists():
         return Path(source)
+    from huggingface_hub import snapshot_download  # reads HF_HUB_OFFLINE as it is imported: not before it is set
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(snapshot_download(source, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError):

@@ -20,7 +20,7 @@ from stages.parts.store.atomic import write_whole
 
 
 def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
-    """Give the network's encoder the weights in a file of tensors.find_encoder; the encoder is returned.
+    """Give the network's encoder the weights in a file of weights.find_encoder; the encoder is returned.
 
     The Hub's nvidia/mit-b* are renamed on the way. Raises GraftError when the file is damaged, or holds the
     encoder of another network.
