@@ -32,9 +32,10 @@ from stages.miniature.picturebook import PLACES
 from stages.miniature.sam import point_prompts
 from stages.miniature.vae import to_pixels
 from stages.parts.command import command
+from stages.parts.masks.dense_crf import dense_crf
 from stages.parts.masks.points import cross
 from stages.parts.masks.sam_prompts import on_object
-from stages.parts.masks.seed import dense_crf, hard_seed
+from stages.parts.masks.seed import hard_seed
 from stages.parts.pretrained.clip import Clip
 from stages.parts.pretrained.sam import Sam
 from stages.parts.recording.ovam import record, word_maps

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from stages.parts.masks import scores
 from stages.parts.masks.contour import Mask
+from stages.parts.masks.dense_crf import dense_crf
 from stages.parts.masks.doubt import alpha, doubted
 from stages.parts.masks.phash import phash
 from stages.parts.masks.scores import Score
-from stages.parts.masks.seed import dense_crf, hard_seed, normalise
+from stages.parts.masks.seed import hard_seed, normalise
 from stages.parts.pretrained.clip import Clip, isolate
 from stages.refine.methods import Drawn, Found, Method, undoubted
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from transformers import CLIPImageProcessor, CLIPModel, ConvNextImageProcessor, ResNetConfig, ResNetModel
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained.features import Features, principal_mask, touched
+from stages.parts.masks.principal import principal_mask, touched
+from stages.parts.pretrained.features import Features
 from stages.refine.methods import Principal
 from tests.refine.drawings import OFF, block, drawn
 

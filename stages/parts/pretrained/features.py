@@ -1,15 +1,10 @@
-"""Attribution map + frozen features -> mask: PriMaPs with the map's peak in the place of the principal direction.
-
-Hahn et al., "Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals", TMLR 2024, steps 2 to 4 of
-its mask proposal for one mask. The paper finds the seed by a PCA of all features and so one region after the other;
-here the word's attribution map says where the object is.
-"""
+"""Features of a frozen encoder: of one image as a square, as CLIP was trained, or of a batch in its own proportions."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,41 +14,7 @@ from transformers import AutoImageProcessor, AutoModel
 from stages.parts.errors import GraftError
 from stages.parts.pretrained.weights import load, load_model
 
-CELLS = 5  # the peak of the map: as many cells
 POOLER = ("pooler.",)  # DINO has none, and the patch tokens do not pass it
-TOUCHING = 0.5  # a region counts if it holds a cell of at least this share of the map's maximum
-
-
-def principal_mask(
-    features: NDArray[np.float32], attribution: NDArray[np.float32], similarity: float
-) -> NDArray[np.bool_]:
-    """The region that looks like what the map points at most.
-
-    features: (C, h, w); attribution: (H, W) float32 in [0, 1], maximum 1. The features are centred, as for the
-    paper's PCA: what all cells share says nothing. The direction v is the mean unit feature of the CELLS cells where
-    the map is highest; a cell belongs if its cosine with v is at least `similarity`; of the 8-connected regions those
-    count that the map touches. The cosine, enlarged bilinearly, decides at image size: (H, W) bool. Empty when the map
-    is 0 or the features have no contrast.
-    """
-    size = features.shape[1:]
-    coarse = cv2.resize(attribution, size[::-1], interpolation=cv2.INTER_AREA)
-    centred = features - features.mean(axis=(1, 2), keepdims=True)
-    norms = np.linalg.norm(centred, axis=0)
-    unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
-    peak = np.argsort(-coarse.reshape(-1), kind="stable")[:CELLS]
-    direction = unit.reshape(len(unit), -1)[:, peak].mean(axis=1)
-    length = np.linalg.norm(direction)
-    if not (attribution.any() and length > 0):
-        return np.zeros(attribution.shape, dtype=np.bool_)
-    cosine = np.tensordot(direction / length, unit, axes=1).astype(np.float32)
-    fine = cv2.resize(cosine, attribution.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return touched(fine >= similarity, attribution >= TOUCHING)
-
-
-def touched(mask: NDArray[np.bool_], by: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The 8-connected parts of an (H, W) bool mask that share a pixel with `by`."""
-    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    return mask & np.isin(parts, np.unique(parts[mask & by]))
 
 
 class Features:
@@ -75,16 +36,38 @@ class Features:
         height, width = self._size()
         square = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
         pixels = self.processor(images=square, return_tensors="pt", do_resize=False)["pixel_values"]
-        found = self.model(pixel_values=pixels.to(self.device)).last_hidden_state[0].float().cpu().numpy()
-        if found.ndim == 3:
+        found = self.model(pixel_values=pixels.to(self.device)).last_hidden_state.float().cpu().numpy()
+        return self._maps(found, height, width)[0]
+
+    @torch.inference_mode()
+    def batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(B, H, W, 3) uint8 RGB of one size -> (B, C, h, w) float32, in the images' own proportions.
+
+        A vision transformer sees them as they are, its position embeddings interpolated: H and W are multiples of its
+        patch, or the images are brought to the nearest that are, bilinearly; h and w count its patches. GraftError
+        as of a single image."""
+        height, width = images.shape[1:3]
+        if self.patch:
+            height, width = (max(1, round(side / self.patch)) * self.patch for side in (height, width))
+        sized = [np.array(Image.fromarray(one).resize((width, height), Image.Resampling.BILINEAR)) for one in images]
+        options = {"do_resize": False, "do_center_crop": False}
+        pixels = self.processor(images=sized, return_tensors="pt", **options)["pixel_values"].to(self.device)
+        takes = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
+        found = self.model(pixel_values=pixels, **({"interpolate_pos_encoding": True} if takes else {}))
+        return self._maps(found.last_hidden_state.float().cpu().numpy(), height, width)
+
+    def _maps(self, found: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """What the encoder gave of a batch, (B, C, h, w) or (B, tokens, C), as maps; class and register tokens come
+        first and are left out."""
+        if found.ndim == 4:
             return found
         h, w = (height // self.patch, width // self.patch) if self.patch else (0, 0)
-        if not 0 < h * w <= len(found):
+        if not 0 < h * w <= found.shape[1]:
             raise GraftError(
                 f"{self.folder} gives neither a map of features nor a token per patch; "
                 "params.yaml refine.primaps.encoder needs one of them"
             )
-        return found[-h * w :].T.reshape(-1, h, w)
+        return found[:, -h * w :].transpose(0, 2, 1).reshape(len(found), -1, h, w)
 
     def _size(self) -> tuple[int, int]:
         """(height, width) of what the encoder is fed."""
