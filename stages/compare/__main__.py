@@ -3,6 +3,7 @@
     python -m stages.compare methods --seeds 0 1 2
     python -m stages.compare ablation --method daformer --seeds 0 1 2 --jobs 2
     python -m stages.compare machines      # what `dvc repro` made here, beside what is locked
+    python -m stages.compare experiments   # those of `dvc exp run`, what each changed, the best first
 
 in      what the stages train and evaluate read: data/scenes, data/cutouts, models/miniature, params.yaml
 out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
@@ -35,6 +36,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from stages.compare.cells import COMPARED, Cell, ablation, methods
+from stages.compare.experiments import experiments
 from stages.compare.machines import differences
 from stages.evaluate import params as evaluating
 from stages.parts.command import command
@@ -63,6 +65,9 @@ Told = dict[str, dict[str, Result]]  # by the name of the cell and the seed
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
+    if args.what == "experiments":
+        print(experiments())
+        return
     if args.what == "machines":
         for path, words in differences(args.revision):
             print(f"{path:45} {words}", flush=True)
@@ -218,7 +223,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("methods", "ablation", "machines"))
+    parser.add_argument("what", choices=("methods", "ablation", "machines", "experiments"))
     parser.add_argument(
         "--method", choices=COMPARED, default="daformer", help="whose settings the ablation changes; default daformer"
     )

@@ -103,3 +103,20 @@ def test_an_encoder_that_gives_neither_map_nor_patch_tokens_is_a_sentence(clip_f
     features.patch = None
     with pytest.raises(GraftError, match=r"gives neither a map of features nor a token per patch; params\.yaml refine"):
         features(drawn(0).image)
+
+
+def test_a_batch_in_the_encoders_own_size_is_what_each_image_is_alone(clip_folder: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    features = Features(clip_folder)
+    assert features.batch(images) == pytest.approx(np.stack([features(image) for image in images]), abs=1e-4)
+    resnet(tmp_path)
+    assert Features(tmp_path).batch(images[:, :, :16]).shape == (3, 16, 4, 2)
+
+
+def test_images_that_are_not_square_keep_their_shape_and_what_the_others_are_changes_nothing(clip_folder: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 48, 3)).astype(np.uint8)
+    features = Features(clip_folder)
+    together = features.batch(images)
+    assert together.shape == (3, 16, 2, 6)  # patches of 8 x 8
+    assert features.batch(images[1:2])[0] == pytest.approx(together[1], abs=1e-4)
+    assert features.batch(np.zeros((1, 19, 45, 3), np.uint8)).shape == (1, 16, 2, 6)  # to the nearest multiple
