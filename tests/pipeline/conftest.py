@@ -15,7 +15,7 @@ from stages.clean.params import Rules
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("stages", "models/miniature", "data/prompts", "dvc.yaml", "requirements.txt", ".dvcignore", ".gitignore")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "dvc.yaml", "dvc.lock", ".dvc", "data")  # the other lines
+LEFT_OUT = shutil.ignore_patterns("__pycache__")
 SMALL = {
     "classes": ["truck"],
     "scenes": {"source": 8, "target": 8, "val": 4, "test": 6},
@@ -32,15 +32,17 @@ class Line:
 
     folder: Path
 
-    def sh(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
+        return os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "HF_HUB_OFFLINE": "1"}
+
+    def sh(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
     def repro(self, *targets: str) -> set[str]:
-        """`dvc repro`, and the names of the stages that it ran."""
+        """`dvc repro`, with options if need be, and the names of the stages that it ran."""
         return set(re.findall(r"Running stage '([^']+)'", self.sh("dvc", "repro", *targets).stdout))
 
     def set(self, changes: dict) -> None:
