@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from stages.parts.sections import Classes, Count, NonNegative, Section, Sections, Share, known, one_of
+from stages.parts.datasets.labels import LABELS
+from stages.parts.sections import Classes, Count, NonNegative, Section, Sections, Share, classes_of, one_of
 
 ORDERS = ("stability", "predicted_iou", "class_score", "agreement")  # scores by which max_count knows the best
 ORDER = ORDERS[0]
@@ -39,7 +40,7 @@ class Rules(Section):
 
 class Clean(Rules):
     order: Annotated[str, one_of(ORDERS)]
-    classes: Annotated[dict[str, Rules], AfterValidator(known)]
+    classes: Annotated[dict[str, Rules], classes_of(LABELS)]
 
     def limits(self, name: str) -> list[dict[str, float | None]]:
         """What is set for all classes, and then for this one."""

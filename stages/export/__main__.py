@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         unfinished = Path(private) / folder.name  # inside, for the private folder may be read by its owner alone
         unfinished.mkdir()
         with tqdm(cutouts(kept), total=sum(map(len, kept.values())), desc="export", unit="cutout") as progress:
-            FORMATS[arguments.format](progress, unfinished)
+            FORMATS[arguments.format](progress, unfinished, LABELS)
         if folder.exists():
             folder.rmdir()
         unfinished.rename(folder)

@@ -15,10 +15,10 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from stages.export.cutout import Cutout
-from stages.parts.datasets.labels import LABELS
+from stages.parts.datasets.labels import LabelSpace
 
 
-def write(cutouts: Iterable[Cutout], folder: Path) -> None:
+def write(cutouts: Iterable[Cutout], folder: Path, labels: LabelSpace) -> None:
     """COCO's instances.json with compressed RLE masks, and the images; category id = train id; no doubt."""
     (folder / "images").mkdir()
     images: list[dict[str, Any]] = []
@@ -29,7 +29,7 @@ def write(cutouts: Iterable[Cutout], folder: Path) -> None:
         height, width = cutout.mask.shape
         images.append({"id": number, "file_name": name, "height": height, "width": width, "caption": cutout.prompt})
         annotations.append(annotation(number, cutout))
-    categories = [{"id": LABELS.id(name), "name": name} for name in LABELS.names]
+    categories = [{"id": number, "name": name} for number, name in enumerate(labels.names)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "instances.json").write_text(json.dumps(content, indent=1) + "\n")
 

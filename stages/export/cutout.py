@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.parts.datasets.labels import LabelSpace
+
 
 @dataclass(frozen=True)
 class Cutout:
@@ -32,6 +34,7 @@ class Cutout:
 
 
 class Format(Protocol):
-    """Write all cutouts below an empty folder. The first line of the docstring is what --help says."""
+    """Write all cutouts below an empty folder; `labels` is the space of their train ids, for a format that lists all
+    classes. The first line of the docstring is what --help says."""
 
-    def __call__(self, cutouts: Iterable[Cutout], folder: Path) -> None: ...
+    def __call__(self, cutouts: Iterable[Cutout], folder: Path, labels: LabelSpace) -> None: ...

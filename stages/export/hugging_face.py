@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from stages.export.cutout import Cutout
+from stages.parts.datasets.labels import LabelSpace
 
 SIZES = (
     (1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"),
@@ -43,7 +44,7 @@ is that of the diffusion model's outputs.
 """
 
 
-def write(cutouts: Iterable[Cutout], folder: Path) -> None:
+def write(cutouts: Iterable[Cutout], folder: Path, labels: LabelSpace) -> None:
     """a folder for Hugging Face's datasets: images, masks, metadata.jsonl and a dataset card; no doubt."""
     masks = folder / "train/masks"
     masks.mkdir(parents=True)

@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.export.cutout import Cutout
-from stages.parts.datasets.labels import IGNORE, LABELS
+from stages.parts.datasets.labels import IGNORE, LabelSpace
 
 
-def write(cutouts: Iterable[Cutout], folder: Path) -> None:
+def write(cutouts: Iterable[Cutout], folder: Path, labels: LabelSpace) -> None:
     """a BaseSegDataset of mmsegmentation: images, palette PNGs of train ids, 255 outside of the object and in doubt."""
-    images, labels = folder / "img_dir/train", folder / "ann_dir/train"
+    images, maps = folder / "img_dir/train", folder / "ann_dir/train"
     images.mkdir(parents=True)
-    labels.mkdir(parents=True)
+    maps.mkdir(parents=True)
     for cutout in cutouts:
         Image.fromarray(cutout.image).save(images / f"{cutout.uid}.png")
         label = np.where(cutout.mask & ~cutout.doubt, np.uint8(cutout.train_id), np.uint8(IGNORE))
-        palette_png(label).save(labels / f"{cutout.uid}.png")
-    meta = {"classes": LABELS.names, "palette": LABELS.palette.tolist(), "ignore_index": IGNORE}
+        palette_png(label, labels).save(maps / f"{cutout.uid}.png")
+    meta = {"classes": labels.names, "palette": labels.palette.tolist(), "ignore_index": IGNORE}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
-def palette_png(label: NDArray[np.uint8]) -> Image.Image:
+def palette_png(label: NDArray[np.uint8], labels: LabelSpace) -> Image.Image:
     """(H, W) uint8 train ids as a palette image of all 256 entries; ids without a colour are black."""
     colours = np.zeros((256, 3), np.uint8)
-    colours[: len(LABELS.palette)] = LABELS.palette
+    colours[: len(labels.palette)] = labels.palette
     picture = Image.fromarray(label, "L").convert("P")
     picture.putdata(label.reshape(-1).tolist())
     picture.putpalette(colours.reshape(-1).tolist())

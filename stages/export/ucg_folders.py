@@ -7,9 +7,10 @@ from pathlib import Path
 
 from stages.export.cutout import Cutout
 from stages.parts.datasets import ucg
+from stages.parts.datasets.labels import LabelSpace
 
 
-def write(cutouts: Iterable[Cutout], folder: Path) -> None:
+def write(cutouts: Iterable[Cutout], folder: Path, labels: LabelSpace) -> None:
     """CLASS/rgb/<k>.png, CLASS/ss/<k>.png (1 bit), CLASS/train.txt, the list of UCG's loader, prompts; no doubt
 
     prompt_lists.txt has one line per image in the order of train.txt, and is left out when a prompt is not known."""

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.parts.datasets.labels import LABELS
+from stages.parts.datasets.labels import LABELS, LabelSpace
 from stages.parts.errors import GraftError
 
 FILE = "params.yaml"
@@ -61,14 +61,18 @@ class Sections(BaseModel):
 Schema = TypeVar("Schema", bound=Sections)
 
 
-def known(names: Names) -> Names:
-    """A validator: the names as they are, or ValueError with the first that is no class of parts/datasets/labels.py."""
-    for name in names:
-        try:
-            LABELS.id(name)
-        except GraftError as error:
-            raise ValueError(str(error)) from None
-    return names
+def classes_of(labels: LabelSpace) -> AfterValidator:
+    """A validator: the names as they are, or ValueError with the first that is no class of the label space."""
+
+    def check(names: Names) -> Names:
+        for name in names:
+            try:
+                labels.id(name)
+            except GraftError as error:
+                raise ValueError(str(error)) from None
+        return names
+
+    return AfterValidator(check)
 
 
 def one_of(names: Collection[str]) -> AfterValidator:
@@ -99,7 +103,7 @@ def plain(names: list[str]) -> list[str]:
     return names
 
 
-ClassNames = Annotated[list[str], AfterValidator(known)]
+ClassNames = Annotated[list[str], classes_of(LABELS)]  # of the root line
 Classes = Annotated[ClassNames, Field(min_length=1), AfterValidator(plain), AfterValidator(unlike)]
 Recipes = Annotated[list[Annotated[str, one_of(RECIPES)]], Field(min_length=1), AfterValidator(unlike)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unlike)]

@@ -47,7 +47,7 @@ def candidate(refined: Shards, uid: str, reason: str, words: str) -> sheets.Cand
 def example_sheet(classes: Sequence[str]) -> sheets.Picture:
     """One kept sample of every class, from the middle of its keep-list: its words, image, map, seed, mask, cutout, and
     how it looks in a labelled source street."""
-    source, colours, lines, captions = Shards("data/scenes/source"), palette(classes), [], []
+    source, colours, lines, captions = Shards("data/scenes/source"), palette(LABELS, classes), [], []
     for name, street in zip(classes, sheets.spaced([row["uid"] for row in source.rows], len(classes)), strict=False):
         kept, _ = verdicts(Path("data/cleaned") / f"{name}.csv")
         words, files = prompts(name), source.read(street)
@@ -65,7 +65,7 @@ def street_sheet(classes: Sequence[str]) -> sheets.Picture:
     """The two domains side by side: a source street with its label, two target streets, which have none."""
     source, target = Shards("data/scenes/source"), Shards("data/scenes/target")
     files = source.read(source.rows[len(source) // 2]["uid"])
-    line = [png_array(files["image.png"]), palette(classes)[png_array(files["label.png"])]]
+    line = [png_array(files["image.png"]), palette(LABELS, classes)[png_array(files["label.png"])]]
     line += [png_array(target.read(uid)["image.png"]) for uid in sheets.spaced([r["uid"] for r in target.rows], 2)]
     header = ["source: labelled, without the new classes", "its label", "target: unlabelled, with them", ""]
     return sheets.grid([line], header, *STREET)
@@ -75,7 +75,7 @@ def segmentation_sheet(params: Params, split: str, shown: int) -> sheets.Picture
     """The images of a split richest in each novel class, in turn: image, truth, every recipe's prediction."""
     scenes, seed = Shards(f"data/scenes/{split}"), params.seeds[0]
     predicted = {recipe: Shards(f"data/evaluated/{recipe}-{seed}/{split}") for recipe in params.recipes}
-    colours, lines, used = palette(params.classes), [], set()
+    colours, lines, used = palette(LABELS, params.classes), [], set()
     for uid in sheets.in_turns(richest(scenes.rows, params.classes), shown):
         files = scenes.read(uid)
         maps = [png_array(files["label.png"])]
@@ -83,7 +83,7 @@ def segmentation_sheet(params: Params, split: str, shown: int) -> sheets.Picture
         lines.append([png_array(files["image.png"]), *(colours[labels] for labels in maps)])
         used |= {int(k) for k in np.unique(maps)}
     sheet = sheets.grid(lines, ["target image", "truth", *predicted], *STREET)
-    return np.concatenate([sheet, sheets.legend(legend(used, params.classes), sheet.shape[1])])
+    return np.concatenate([sheet, sheets.legend(legend(used, LABELS, params.classes), sheet.shape[1])])
 
 
 def richest(rows: Iterable[Mapping[str, Any]], novel: Sequence[str]) -> dict[str, list[str]]:

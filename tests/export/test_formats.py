@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pycocotools import mask as rle
 
 from stages.export import coco_instances, hugging_face, mmseg_folders
 from stages.export.cutout import Cutout
-from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES, LabelSpace
 
 
 def cutouts() -> list[Cutout]:
@@ -40,7 +41,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_mmseg_reads_back_image_and_mask_and_the_palette_is_whole(tmp_path: Path) -> None:
-    mmseg_folders.write(cutouts(), tmp_path)
+    mmseg_folders.write(cutouts(), tmp_path, CITYSCAPES)
     for cutout in cutouts():
         with Image.open(tmp_path / f"ann_dir/train/{cutout.uid}.png") as label:
             assert label.mode == "P" and len(label.getpalette() or []) == 3 * 256
@@ -49,10 +50,25 @@ def test_mmseg_reads_back_image_and_mask_and_the_palette_is_whole(tmp_path: Path
         assert np.array_equal(pixels(tmp_path / f"img_dir/train/{cutout.uid}.png"), cutout.image)
 
 
+def test_another_label_space_brings_its_own_classes_and_colours(tmp_path: Path) -> None:
+    space = LabelSpace("two", (("road", (1, 2, 3)), ("train", (9, 8, 7))))
+    (shown,) = [replace(one, train_id=space.id(one.class_name)) for one in cutouts() if one.uid == "train-000003"]
+    for write, folder in ((mmseg_folders.write, tmp_path / "mmseg"), (coco_instances.write, tmp_path / "coco")):
+        folder.mkdir()
+        write([shown], folder, space)
+    with Image.open(tmp_path / f"mmseg/ann_dir/train/{shown.uid}.png") as label:
+        assert (np.array(label) == 1).all() and np.array(label.convert("RGB"))[0, 0].tolist() == [9, 8, 7]
+    meta = json.loads((tmp_path / "mmseg/meta.json").read_text())
+    assert (meta["classes"], meta["palette"]) == (["road", "train"], [[1, 2, 3], [9, 8, 7]])
+    content = json.loads((tmp_path / "coco/instances.json").read_text())
+    assert content["categories"] == [{"id": 0, "name": "road"}, {"id": 1, "name": "train"}]
+    assert content["annotations"][0]["category_id"] == 1
+
+
 def test_mmsegs_own_dataset_takes_the_folder(tmp_path: Path) -> None:
     from mmseg.datasets import BaseSegDataset
 
-    mmseg_folders.write(cutouts(), tmp_path)
+    mmseg_folders.write(cutouts(), tmp_path, CITYSCAPES)
     meta = json.loads((tmp_path / "meta.json").read_text())
     prefix = {"img_path": "img_dir/train", "seg_map_path": "ann_dir/train"}
     dataset = BaseSegDataset(
@@ -66,7 +82,7 @@ def test_mmsegs_own_dataset_takes_the_folder(tmp_path: Path) -> None:
 
 
 def test_coco_decodes_to_the_mask_and_agrees_on_area_and_box(tmp_path: Path) -> None:
-    coco_instances.write(cutouts(), tmp_path)
+    coco_instances.write(cutouts(), tmp_path, CITYSCAPES)
     content = json.loads((tmp_path / "instances.json").read_text())
     files = {image["id"]: image for image in content["images"]}
     names = {category["id"]: category["name"] for category in content["categories"]}
@@ -80,14 +96,14 @@ def test_coco_decodes_to_the_mask_and_agrees_on_area_and_box(tmp_path: Path) -> 
 def test_cocos_own_reader_takes_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pycocotools.coco import COCO
 
-    coco_instances.write(cutouts(), tmp_path)
+    coco_instances.write(cutouts(), tmp_path, CITYSCAPES)
     coco = COCO(tmp_path / "instances.json")
     assert len(coco.getAnnIds(catIds=[CITYSCAPES.id("train")])) == 2
     assert np.array_equal(coco.annToMask(coco.loadAnns([1])[0]).astype(bool), cutouts()[0].mask)
 
 
 def test_hugging_faces_folder_reads_back_and_has_a_card(tmp_path: Path) -> None:
-    hugging_face.write(cutouts(), tmp_path)
+    hugging_face.write(cutouts(), tmp_path, CITYSCAPES)
     rows = [json.loads(line) for line in (tmp_path / "train/metadata.jsonl").read_text().splitlines()]
     for row, cutout in zip(rows, cutouts(), strict=True):
         assert (row["class"], row["train_id"], row["prompt"]) == (cutout.class_name, cutout.train_id, cutout.prompt)
@@ -100,5 +116,5 @@ def test_hugging_faces_folder_reads_back_and_has_a_card(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", [mmseg_folders.write, coco_instances.write, hugging_face.write])
 def test_no_cutout_is_an_empty_dataset(write: Callable[..., None], tmp_path: Path) -> None:
-    write([], tmp_path)
+    write([], tmp_path, CITYSCAPES)
     assert not list(tmp_path.rglob("*.png"))

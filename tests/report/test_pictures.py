@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.parts.datasets.labels import CITYSCAPES
+from stages.parts.datasets.labels import CITYSCAPES, LABELS
 from stages.parts.drawing import charts, colours, sheets
 from stages.parts.drawing.sheets import GAP, GREEN, LINE, RED, TILE
 from stages.parts.store.samples import Shards, png_array
@@ -20,7 +20,7 @@ from stages.report.paste import pasted
 from stages.report.pictures import richest
 from tests.report.conftest import BUS, NOVEL, ROAD, TRUCK, truth
 
-BRIGHT = colours.palette(NOVEL)
+BRIGHT = colours.palette(LABELS, NOVEL)
 STEP = LINE + TILE + GAP  # of a captioned line
 
 
@@ -98,13 +98,13 @@ def test_a_target_without_labels_is_all_that_the_overview_asks_for(line: Path) -
 
 def test_novel_classes_have_colours_that_no_other_class_has() -> None:
     names = ["truck", "bus", "train", "rider", "motorcycle"]
-    table = colours.palette(names)
+    table = colours.palette(LABELS, names)
     base = [tuple(table[k]) for k, name in enumerate(CITYSCAPES.names) if name not in names]
     novel = np.array([table[CITYSCAPES.id(name)] for name in names], int)
     distances = [np.abs(a - b).sum() for k, a in enumerate(novel) for b in [*novel[:k], *np.array(base, int)]]
     assert min(distances) >= 85
     assert not table[255].any() and not table[19:].any()
-    assert list(colours.legend({BUS, ROAD, 255}, names)) == ["road", "bus (novel)"]
+    assert list(colours.legend({BUS, ROAD, 255}, LABELS, names)) == ["road", "bus (novel)"]
 
 
 def test_the_richest_image_of_a_class_comes_first() -> None:

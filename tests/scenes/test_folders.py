@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 
 from stages.parts.datasets.folders import Pair, fitted, pairs, read_image, read_label
-from stages.parts.datasets.idmaps import IDMAPS, IdMap, idmap
-from stages.parts.datasets.labels import CITYSCAPES, IGNORE
+from stages.parts.datasets.idmaps import IdMap, idmap, idmaps
+from stages.parts.datasets.label_spaces import CITYSCAPES_27, SMALL_VOC, VOC
+from stages.parts.datasets.labels import CITYSCAPES, IGNORE, LABELS, LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.store.samples import Sample, build
 from stages.scenes.sources import Filed
 
 GREY = np.full((4, 6, 3), 90, np.uint8)
+IDMAPS = idmaps(LABELS)
 
 
 def put(path: Path, array: np.ndarray) -> Path:
@@ -58,6 +60,30 @@ def test_no_two_maps_disagree_about_what_they_can_hold() -> None:
     assert {*range(19), IGNORE} == set(IDMAPS["gta5"].ids.values()) == set(IDMAPS["synthia"].ids.values())
 
 
+@pytest.mark.parametrize(
+    ("dataset", "space", "ids", "meant"),
+    [
+        ("cityscapes", CITYSCAPES_27, [7, 8, 9, 29, 33, 6, 255], [0, 1, 2, 22, 26, 255, 255]),
+        ("voc", VOC, [0, 1, 14, 20, 255], [0, 1, 14, 20, 255]),
+        ("voc", SMALL_VOC, [0, 7, 6, 14, 12], [0, 1, 3, 6, 255]),  # it says motorcycle, and has no dog
+        ("gta5", VOC, [7, 24, 26], [255, 15, 7]),
+        ("train_ids", SMALL_VOC, [0, 6, 255], [0, 6, 255]),
+    ],
+)
+def test_a_map_gives_the_ids_of_the_space_it_is_asked_for(
+    dataset: str, space: LabelSpace, ids: list[int], meant: list[int]
+) -> None:
+    found = idmap(dataset, space, "here").train_ids(np.array([ids], np.uint8))
+    assert found.tolist() == [meant]
+
+
+def test_a_class_that_another_space_has_is_none_of_this_one() -> None:
+    with pytest.raises(ValueError, match=r"small world's photos .* has no id 7"):
+        idmap("train_ids", SMALL_VOC, "here").train_ids(np.array([[7]], np.uint8))
+    with pytest.raises(GraftError, match="here: 'road' is no class; use 'ignore' or one of background, car"):
+        idmap({1: "road"}, SMALL_VOC, "here")
+
+
 def test_synthias_sixteen_bit_colour_labels_keep_their_first_channel(tmp_path: Path) -> None:
     rgb = np.zeros((4, 6, 3), np.uint16)
     rgb[..., 0], rgb[..., 1] = 8, 4321  # a car, instance 4321
@@ -96,12 +122,12 @@ def test_voc_images_without_a_label_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_table_of_the_users_own(tmp_path: Path) -> None:
-    own = idmap({1: "road", 9: "ignore"}, "params.yaml scenes.val.ids")
+    own = idmap({1: "road", 9: "ignore"}, LABELS, "params.yaml scenes.val.ids")
     assert names(own.train_ids(np.array([[1, 9, 255]], np.uint8))) == ["road", "ignore", "ignore"]
     with pytest.raises(GraftError, match=r"scenes\.val\.ids: 'tram' is no class; use 'ignore' or one of road"):
-        idmap({1: "tram"}, "params.yaml scenes.val.ids")
+        idmap({1: "tram"}, LABELS, "params.yaml scenes.val.ids")
     with pytest.raises(GraftError, match=r"scenes\.val\.ids: there is no id map 'kitti'; take one of train_ids"):
-        idmap("kitti", "params.yaml scenes.val.ids")
+        idmap("kitti", LABELS, "params.yaml scenes.val.ids")
 
 
 def test_resizing_keeps_labels_whole_and_leaves_the_right_size_alone() -> None:

@@ -1,7 +1,8 @@
-"""Id maps: what the pixels of a published dataset's label files mean, as Cityscapes train ids.
+"""Id maps: what the pixels of a published dataset's label files mean, as train ids of a label space.
 
-A map lists every value that a well-formed label file may hold, those that count as IGNORE too: a value that it
-does not list is a fault of the file or of the choice of map, and never becomes a class in silence.
+The tables hold names; a class that the label space lacks is IGNORE. A map lists every value that a well-formed label
+file may hold, those that count as IGNORE too: a value that it does not list is a fault of the file or of the choice of
+map, and never becomes a class in silence.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.parts.datasets.labels import IGNORE, LABELS
+from stages.parts.datasets.label_spaces import CITYSCAPES_27, VOC
+from stages.parts.datasets.labels import IGNORE, LabelSpace
 from stages.parts.errors import GraftError
 
 UNKNOWN = 254  # no label space has so many classes
@@ -59,17 +61,8 @@ class IdMap:
         return mapped
 
 
-def _listed(classes: Mapping[int, str], ignored: Iterable[int]) -> dict[int, int]:
-    """value -> train id, from value -> class name, and the values that are ignored."""
-    return dict.fromkeys(ignored, IGNORE) | {value: LABELS.id(name) for value, name in classes.items()}
-
-
-# Cityscapes' own label ids; GTA5 uses them too.
-LABEL_IDS = {
-    7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole", 19: "traffic light",
-    20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car", 27: "truck",
-    28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle",
-}  # fmt: skip
+# Cityscapes' own label ids, 7 to 33; GTA5 uses them too.
+LABEL_IDS = dict(enumerate(CITYSCAPES_27.names, 7))
 # SYNTHIA-RAND-LABELS: the 16 classes that are compared. Terrain, truck and train have ids in its list too, but
 # none of its images shows them.
 SYNTHIA = {
@@ -95,8 +88,8 @@ CAMVID_IGNORED = (
     (0, 0, 0), (64, 128, 64), (0, 128, 64), (64, 0, 192), (128, 128, 64), (128, 64, 64), (64, 192, 128),
     (128, 128, 192), (0, 0, 64), (192, 128, 192), (64, 0, 64),
 )  # fmt: skip
-VOC = {2: "bicycle", 6: "bus", 7: "car", 14: "motorcycle", 15: "person", 19: "train"}
-# COCO-Stuff's pixel maps hold id - 1 of its list of 182 labels.
+VOC_IDS = dict(enumerate(VOC.names))
+# COCO-Stuff's pixel maps hold id - 1 of its list of 182 labels. What of these a street shows, by a street's names.
 COCO_STUFF = {
     0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 6: "train", 7: "truck", 9: "traffic light",
     11: "traffic sign", 12: "traffic sign", 95: "building", 96: "vegetation", 105: "sky", 110: "terrain",
@@ -104,37 +97,50 @@ COCO_STUFF = {
     168: "vegetation", 170: "wall", 171: "wall", 172: "wall", 174: "wall",
 }  # fmt: skip
 
-TRAIN_IDS = {train_id: name for train_id, name in enumerate(LABELS.names)}
-
-IDMAPS = {
-    "train_ids": IdMap("Cityscapes train ids", _listed(TRAIN_IDS, [IGNORE])),
-    "cityscapes": IdMap(
-        "Cityscapes", _listed(LABEL_IDS, [*range(34), 255]),
-        images="_leftImg8bit.png", labels="_gtFine_labelIds.png",
-    ),
-    "gta5": IdMap("GTA5", _listed(LABEL_IDS, [*range(35), 255])),
-    "synthia": IdMap("SYNTHIA-RAND-LABELS", _listed(SYNTHIA, range(23))),
-    "camvid": IdMap("CamVid (11 classes)", _listed(CAMVID, [11, 255])),
-    "camvid_colours": IdMap(
-        "CamVid (32 colours)",
-        colours=dict.fromkeys(CAMVID_IGNORED, IGNORE)
-        | {colour: LABELS.id(name) for colour, name in CAMVID_COLOURS.items()},
-        images=".png", labels="_L.png",
-    ),
-    "voc": IdMap("Pascal VOC", _listed(VOC, [*range(21), 255]), images=".jpg", partial=True),
-    "coco_stuff": IdMap("COCO-Stuff", _listed(COCO_STUFF, [*range(182), 255]), images=".jpg"),
-}  # fmt: skip
+SAME = {"motorbike": "motorcycle"}  # where datasets have two names for one class
 
 
-def idmap(ids: str | Mapping[int, str], where: str) -> IdMap:
+def idmaps(labels: LabelSpace) -> dict[str, IdMap]:
+    """The map of every published dataset, by its name in params.yaml, as train ids of this label space."""
+
+    def train_id(name: str) -> int:
+        return next((labels.id(one) for one in (name, SAME.get(name, name)) if one in labels.names), IGNORE)
+
+    def listed(classes: Mapping[int, str], ignored: Iterable[int]) -> dict[int, int]:
+        return dict.fromkeys(ignored, IGNORE) | {value: train_id(name) for value, name in classes.items()}
+
+    return {
+        "train_ids": IdMap(labels.title, listed(dict(enumerate(labels.names)), [IGNORE])),
+        "cityscapes": IdMap(
+            "Cityscapes", listed(LABEL_IDS, [*range(34), 255]),
+            images="_leftImg8bit.png", labels="_gtFine_labelIds.png",
+        ),
+        "gta5": IdMap("GTA5", listed(LABEL_IDS, [*range(35), 255])),
+        "synthia": IdMap("SYNTHIA-RAND-LABELS", listed(SYNTHIA, range(23))),
+        "camvid": IdMap("CamVid (11 classes)", listed(CAMVID, [11, 255])),
+        "camvid_colours": IdMap(
+            "CamVid (32 colours)",
+            colours=dict.fromkeys(CAMVID_IGNORED, IGNORE)
+            | {colour: train_id(name) for colour, name in CAMVID_COLOURS.items()},
+            images=".png", labels="_L.png",
+        ),
+        "voc": IdMap("Pascal VOC", listed(VOC_IDS, [255]), images=".jpg", partial=True),
+        "coco_stuff": IdMap("COCO-Stuff", listed(COCO_STUFF, [*range(182), 255]), images=".jpg"),
+    }  # fmt: skip
+
+
+def idmap(ids: str | Mapping[int, str], labels: LabelSpace, where: str) -> IdMap:
     """The map of this name, or one of the user's own: {value: class name, or "ignore"}. 255 may stay unlisted.
 
     Raises GraftError that begins with `where`, the key in params.yaml."""
     if isinstance(ids, str):
-        if ids not in IDMAPS:
-            raise GraftError(f"{where}: there is no id map {ids!r}; take one of {', '.join(IDMAPS)}, or write a table")
-        return IDMAPS[ids]
-    classes = {value: name for value, name in ids.items() if name != "ignore"}
-    if unknown := sorted(set(classes.values()) - set(LABELS.names)):
-        raise GraftError(f"{where}: {unknown[0]!r} is no class; use 'ignore' or one of {', '.join(LABELS.names)}")
-    return IdMap("the table of params.yaml", _listed(classes, [IGNORE, *ids]))
+        published = idmaps(labels)
+        if ids not in published:
+            raise GraftError(
+                f"{where}: there is no id map {ids!r}; take one of {', '.join(published)}, or write a table"
+            )
+        return published[ids]
+    if unknown := sorted(set(ids.values()) - {*labels.names, "ignore"}):
+        raise GraftError(f"{where}: {unknown[0]!r} is no class; use 'ignore' or one of {', '.join(labels.names)}")
+    own = {value: IGNORE if name == "ignore" else labels.id(name) for value, name in ids.items()}
+    return IdMap("the table of params.yaml", {IGNORE: IGNORE} | own)

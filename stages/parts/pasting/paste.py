@@ -10,7 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from stages.parts.datasets.labels import LABELS, LabelSpace
+from stages.parts.datasets.label_spaces import label_space
+from stages.parts.datasets.labels import LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.pasting.composite import HARD, Edge, match_colours, paste, plain, resize
 from stages.parts.pasting.place import Box, Scale, anywhere, ground_table, on_ground
@@ -58,7 +59,7 @@ class PasteCutouts(BaseTransform):
     protected   train ids of classes that are never hidden
     min_visible share of a cutout's box that must be inside of the image, or it is not pasted
 
-    labels      the label space of the scenes and of a bank that is a folder
+    labels      the label space of the scenes and of a bank that is a folder, or its name in label_spaces.py
     seed        of every chance, where the results name none
     channels    the order of the scene's colours: mmsegmentation's own loader gives bgr
 
@@ -81,10 +82,11 @@ class PasteCutouts(BaseTransform):
         edge: Edge | Mapping[str, Any] = HARD,
         protected: Collection[int] = (),
         min_visible: float = 0.0,
-        labels: LabelSpace = LABELS,
+        labels: LabelSpace | str = "cityscapes",
         seed: int = 0,
         channels: Literal["rgb", "bgr"] = "rgb",
     ) -> None:
+        labels = label_space(labels) if isinstance(labels, str) else labels
         if isinstance(bank, str):
             bank = read_bank(Shards(bank), labels)
         self.bank = {class_id: cutouts for class_id, cutouts in sorted(bank.items()) if len(cutouts)}
