@@ -69,7 +69,7 @@ def test_every_param_has_a_comment() -> None:
         (
             "- grafted",
             "- crafted",
-            ["recipes.1: should be 'baseline', 'grafted', 'blobs' or 'shuffled'", "'crafted'"],
+            ["recipes.1: input should be 'baseline', 'grafted', 'blobs' or 'shuffled'", "'crafted'"],
         ),
         ("height: 64 # pixels; null", "height: null # pixels; null", ["scenes", "height and width are both given"]),
         (

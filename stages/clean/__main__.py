@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.clean.params import Params
-from stages.clean.presets import PRESETS
-from stages.clean.rules import RULES, Verdicts, active, judge, thresholds
+from stages.clean.rules import RULES, Verdicts, active, judge
 from stages.clean.table import read as read_table
 from stages.parts.command import command
 from stages.parts.errors import GraftError
@@ -62,7 +61,7 @@ def limits(params: Params, name: str) -> dict[str, float]:
             raise GraftError(
                 f"{where}: {known!r} is not among {', '.join(params.classes)}; correct it or add it to classes"
             )
-    return thresholds(*params.clean.limits(name))
+    return params.clean.thresholds(name)
 
 
 def clean(name: str, values: dict[str, float], params: Params) -> None:
@@ -110,7 +109,7 @@ def check_any_kept(verdicts: Verdicts, name: str, params: Params) -> None:
     own = params.clean.classes.get(name)
     fixes = dict(MASKLESS)
     for rule in RULES:
-        overridden = own is not None and getattr(own, rule.param) is not None
+        overridden = own is not None and rule.param in own.model_fields_set
         fixes[rule.code] = f"loosen clean.{f'classes.{name}.' if overridden else ''}{rule.param}"
     worst = max(rejected.keys() & fixes.keys(), key=lambda code: (rejected[code], code), default=None)
     fix = fixes[worst] if worst else "generate other images (section generate)"
@@ -133,19 +132,14 @@ def counts_of(verdicts: Verdicts) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    lines = [("rule", "threshold", *PRESETS)]
-    lines += [
-        (rule.code, f"clean.{rule.param}", *(str(p.get(rule.param, "-")) for p in PRESETS.values())) for rule in RULES
-    ]
-    table = "\n".join(
-        f"  {code:12} {param:26}" + "".join(f"{value:>8}" for value in rest) for code, param, *rest in lines
-    )
+    table = "\n".join(f"  {rule.code:12} clean.{rule.param:20} {', '.join(rule.columns)}" for rule in RULES)
     result = argparse.ArgumentParser(
         prog="python -m stages.clean",
         usage="%(prog)s [-h] CLASS [CLASS ...]\n       %(prog)s [-h] explain [CLASS ...] [--out FOLDER]",
         description="Decide which refined samples of each class named are kept. No pixel is read or moved. "
         "`explain` before them tells and draws what each rule did; without a class, for all.",
-        epilog=f"rules, in this order; the first that fails is the reason; - is off in that preset:\n{table}",
+        epilog="rules, in this order, each with its param and its scores; the first that fails is the reason:\n"
+        f"{table}\n`python -m stages.clean.preset` writes limits into params.yaml.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("classes", metavar="CLASS", nargs="+", help="a class of params.yaml `classes`, such as bus")

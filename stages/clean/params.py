@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.parts.datasets.labels import LABELS
 from stages.parts.sections import Classes, Count, NonNegative, Section, Sections, Share, classes_of, one_of
@@ -14,8 +14,7 @@ ORDER = ORDERS[0]
 
 
 class Rules(Section):
-    """A threshold per rule; None: the rule is off, or for one class, it is that of all. To switch a rule off for one
-    class, give it a limit that nothing crosses."""
+    """A threshold per rule; None: the rule is off. Of one class: what is not named is as for all classes."""
 
     max_area: Share | None = None
     max_lower_half: Share | None = None
@@ -42,9 +41,17 @@ class Clean(Rules):
     order: Annotated[str, one_of(ORDERS)]
     classes: Annotated[dict[str, Rules], classes_of(LABELS)]
 
-    def limits(self, name: str) -> list[dict[str, float | None]]:
-        """What is set for all classes, and then for this one."""
-        return [self.model_dump(exclude={"order", "classes"}), self.classes.get(name, Rules()).model_dump()]
+    @model_validator(mode="after")
+    def whole(self) -> Clean:
+        if missing := [param for param in Rules.model_fields if param not in self.model_fields_set]:
+            raise ValueError(f"key {missing[0]} is missing; without a value the rule is off")
+        return self
+
+    def thresholds(self, name: str) -> dict[str, float]:
+        """param -> threshold of the rules that are on for a class: its own values, and those of all classes."""
+        own = self.classes.get(name, Rules()).model_dump(exclude_unset=True)
+        given = self.model_dump(include=set(Rules.model_fields)) | own
+        return {param: value for param, value in given.items() if value is not None}
 
 
 class Params(Sections):

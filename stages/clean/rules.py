@@ -7,7 +7,6 @@ repetitions. A score that was not measured (predicted IoU without SAM) is not ju
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +16,6 @@ from stages.clean.params import ORDER
 from stages.clean.table import Table
 
 SIDES = ("border_top", "border_bottom", "border_left", "border_right")
-
 
 # In the order of the published cleaner, then ours: shape, opinion, class, and at the end those that compare samples.
 RULES: tuple[Rule, ...] = (
@@ -41,11 +39,6 @@ RULES: tuple[Rule, ...] = (
     Best("uncertain", "entropy", "keep_certain", "lowest", "set refine.segmenter and run refine", share=True),
     Best("surplus", ORDER, "max_count", "highest", "set clean.order to another"),
 )
-
-
-def thresholds(*limits: Mapping[str, float | None]) -> dict[str, float]:
-    """param -> threshold of the rules that are on: each limit that is not None, the last wins."""
-    return {param: value for given in limits for param, value in given.items() if value is not None}
 
 
 def ordered(order: str) -> list[Rule]:

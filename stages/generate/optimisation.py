@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import trange
 
-from stages.parts.recording.recorder import Branch, Layer, Size, Tap, branch_rows, layer_size, scores
+from stages.parts.recording.recorder import Layer, Size, Tap, branch_rows, layer_size, scores
+from stages.parts.recording.sampling import Branch
 
 LEARNING_RATE, STEPS = 100.0, 800
 DECAY_EVERY, DECAY = 120, 0.7

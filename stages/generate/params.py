@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stages.parts.engine.params import Engine
+from stages.parts.recording.sampling import Branch, Way
 from stages.parts.sections import Classes, Count, Section, Sections, Seed, Share, Side
 
 
@@ -21,8 +22,8 @@ class Generate(Section):
     height: Side
     width: Side
     batch: Count
-    attribution: Literal["ovam", "daam", "dataset_diffusion"]
-    branch: Literal["uncond", "cond", "both"]
+    attribution: Way
+    branch: Branch
     self_attention: Share | None
     dtype: Literal["float32", "float16", "bfloat16"]
     attention_slicing: bool

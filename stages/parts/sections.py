@@ -81,7 +81,7 @@ def one_of(names: Collection[str]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in names:
             first, last = ", ".join(repr(one) for one in list(names)[:-1]), repr(list(names)[-1])
-            raise ValueError(f"should be {first} or {last}" if first else f"should be {last}")
+            raise ValueError(f"input should be {first} or {last}" if first else f"input should be {last}")
         return name
 
     return AfterValidator(check)

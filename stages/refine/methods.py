@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from stages.parts.masks.propagation import labels, spread
 from stages.parts.masks.sam_prompts import prompt
 from stages.parts.masks.seed import normalise, sigmoid
 from stages.parts.pretrained.features import Features
-from stages.parts.pretrained.promptable import Candidates, Image, Promptable
+from stages.parts.pretrained.promptable import CHOICES, Candidates, Image, Promptable
 from stages.parts.pretrained.sam import Sam
 from stages.parts.pretrained.sam_pth import SamCheckpoint
 from stages.refine.views import views, vote
@@ -72,7 +72,7 @@ class Prompted:
     model: Promptable
     style: str
     negatives: int
-    choose: Literal["predicted_iou", "agreement"]
+    choose: str
     views: int
     snap: Mapping[str, Any]
     slots: int
@@ -92,7 +92,7 @@ class Prompted:
         return {slot: self._take(one, vote(answers[slot])) for slot, one in batch.items()}
 
     def _take(self, one: Drawn, candidates: Candidates) -> Found:
-        taken = candidates.trusted() if self.choose == "predicted_iou" else candidates.agreeing(one.seed)
+        taken = CHOICES[self.choose](candidates, one.seed)
         mask = candidates.masks[taken]
         if mask.any() and self.snap["iterations"]:
             mask = dense_crf(one.image, sigmoid(candidates.logits[taken]), **self.snap)

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.parts.engine.params import Engine
-from stages.parts.sections import Classes, Count, NonNegative, Number, Positive, Section, Sections
+from stages.parts.masks.sam_prompts import STYLES
+from stages.parts.pretrained.promptable import CHOICES
+from stages.parts.sections import Classes, Count, NonNegative, Number, Positive, Section, Sections, one_of
 
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -47,9 +49,9 @@ class Refine(Section):
     threshold: Inner
     crf: Crf
     model: str
-    prompt: Literal["cross", "inside", "box", "box+points"]
+    prompt: Annotated[str, one_of(STYLES)]
     negatives: Number
-    choose: Literal["predicted_iou", "agreement"]
+    choose: Annotated[str, one_of(CHOICES)]
     views: Annotated[int, Field(ge=1, le=16)]
     snap: Crf
     self_attention: SelfAttention

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from stages.parts.errors import GraftError
 
-Name = Literal["source_only", "supervised", "dacs", "daformer", "hrda", "mic", "mic_hrda"]
+Name = str  # a key of METHODS
 
 
 class Method(NamedTuple):

@@ -10,6 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.parts.engine.params import Engine
+from stages.parts.learning.switches import EmaAt, NoDecay, Per, TeacherNorm
+from stages.parts.pasting.composite import Blend
+from stages.parts.pasting.place import By, Place
+from stages.parts.pasting.place import Per as PastedPer
 from stages.parts.sections import (
     ClassNames,
     Count,
@@ -23,7 +27,7 @@ from stages.parts.sections import (
     one_of,
 )
 from stages.parts.segmenter.names import NETWORKS
-from stages.train.methods import Name
+from stages.train.methods import METHODS, Name
 
 Margin = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -31,17 +35,17 @@ PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
 
 class Paste(Section):
     probability: Share
-    per: Literal["image", "class"]
+    per: PastedPer
     max_instances: Count
-    scale: Literal["height", "area", "native"]
+    scale: By
     min_height: PositiveShare
     max_height: PositiveShare
     min_area: PositiveShare
     max_area: PositiveShare
-    place: Literal["ground", "anywhere"]
+    place: Place
     flip: Share
     colour: Share
-    edge: Literal["hard", "feather", "poisson", "alpha"]
+    edge: Blend
     feather: Positive
     ring: Annotated[int, Field(ge=0)]
     protected: ClassNames
@@ -82,7 +86,7 @@ class Masking(Section):
 
 
 class Train(Section):
-    method: Name
+    method: Annotated[Name, one_of(METHODS)]
     model: Annotated[str, one_of(NETWORKS)]
     encoder: str | None
     encoder_revision: str | None
@@ -95,14 +99,14 @@ class Train(Section):
     batch: Annotated[int, Field(ge=2)]
     lr: Positive
     weight_decay: NonNegative
-    no_decay: Literal["vectors", "layer_norm"]
+    no_decay: NoDecay
     warmup: Annotated[int, Field(ge=0)]
     ema: Share
-    ema_at: Literal["start", "end"]
-    teacher_norm: Literal["batch", "running"]
+    ema_at: EmaAt
+    teacher_norm: TeacherNorm
     pseudo_threshold: Share
-    quality_per: Literal["batch", "image"]
-    classes_of: Literal["batch", "image"]
+    quality_per: Per
+    classes_of: Per
     margin: Margin
     margin_of: Literal["crop", "image"]
     jitter_probability: Share

@@ -11,7 +11,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
@@ -49,6 +49,6 @@ def main(method: Name = "daformer") -> None:
 
 if __name__ == "__main__":
     chosen = sys.argv[1] if len(sys.argv) > 1 else "daformer"
-    if chosen not in get_args(Name):
-        sys.exit(f"{chosen} is none of {', '.join(get_args(Name))}")
-    main(chosen)  # type: ignore[arg-type]
+    if chosen not in METHODS:
+        sys.exit(f"{chosen} is none of {', '.join(METHODS)}")
+    main(chosen)

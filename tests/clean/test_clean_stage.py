@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.clean.__main__ import main
+from stages.clean.params import Rules
 
 ROOT = Path(__file__).parents[2]
 THRESHOLDS = {
@@ -35,7 +36,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
         content |= {
             "classes": ["truck", "bus", "train"],
-            "clean": {"order": "stability", "classes": {}} | THRESHOLDS | clean,
+            "clean": dict.fromkeys(Rules.model_fields) | {"order": "stability", "classes": {}} | THRESHOLDS | clean,
         }
         with open(tmp_path / "params.yaml", "w") as file:
             YAML(typ="safe", pure=True).dump(content, file)
@@ -151,6 +152,7 @@ def test_a_score_is_compared_as_the_float_that_it_is(place: Callable[..., Path])
         ({"classes": {"bus": {"max_area": 0.1}}}, "(large 3, empty_seed 1)", "loosen clean.classes.bus.max_area"),
         ({"max_area": 0.1, "classes": {"bus": {"max_energy": 99.0}}}, "(large 3,", "loosen clean.max_area"),
         ({"max_area": 0.1, "classes": {"train": {"max_area": 0.1}}}, "(large 3,", "loosen clean.max_area"),
+        ({"max_area": 0.1, "classes": {"bus": {"max_area": None}}, "max_energy": 1.0}, "(ragged 3,", "max_energy"),
     ],
 )
 def test_nothing_kept_is_a_sentence_with_counts_and_param_and_writes_nothing(
@@ -252,4 +254,4 @@ def test_help_lists_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert all(f"clean.{param}" in text for param in THRESHOLDS)
+    assert all(f"clean.{param} " in text for param in Rules.model_fields)

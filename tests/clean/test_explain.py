@@ -222,7 +222,7 @@ def test_one_class_may_have_its_own_threshold(place: Path) -> None:
         ({"classes": {"car": {}}}, "params.yaml clean.classes: 'car' is not among truck, bus, train"),
         ({"classes": {"bus": {"max_size": 1.0}}}, "unknown key clean.classes.bus.max_size"),
         ({"max_arae": 0.1}, "unknown key clean.max_arae"),
-        ({"order": "size"}, "clean.order: should be 'stability', 'predicted_iou', 'class_score' or 'agreement'"),
+        ({"order": "size"}, "clean.order: input should be 'stability', 'predicted_iou', 'class_score' or 'agreement'"),
     ],
 )
 def test_a_rule_preset_or_class_that_does_not_exist_is_one_sentence(

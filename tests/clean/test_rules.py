@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from stages.clean.kinds import Limit
-from stages.clean.params import ORDER, Clean, Rules
+from stages.clean.params import ORDER, ORDERS, Clean, Rules
 from stages.clean.presets import PRESETS
-from stages.clean.rules import RULES, Verdicts, active, judge, thresholds
+from stages.clean.rules import RULES, Verdicts, active, judge
 from stages.clean.table import HASH, Table
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.preflight import Params
 
-OWN = thresholds(
-    PRESETS["ucg"], {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5}
-)  # fmt: skip
+OWN = PRESETS["ucg"] | {"min_area": 0.03, "min_predicted_iou": 0.70, "min_agreement": 0.5, "min_class_score": 0.5}
 GOOD = {
     "area": 0.2, "lower_half": 0.5, "smoothness": 1.02, "energy": 12.0, "turning": 0.3, "components": 1.0,
     "largest_share": 1.0, "border_top": 0.0, "border_bottom": 0.1, "border_left": 0.0, "border_right": 0.0,
@@ -100,10 +99,20 @@ def test_preset_ucg_is_the_published_script() -> None:
     assert PRESETS["none"] == {}
 
 
-def test_a_classs_own_limit_replaces_that_of_all_and_null_leaves_it() -> None:
-    values = thresholds(PRESETS["ucg"], {"max_area": 0.3, "max_energy": None}, {"max_area": None, "min_area": 0.1})
-    assert values == PRESETS["ucg"] | {"max_area": 0.3, "min_area": 0.1}
-    assert thresholds(PRESETS["ucg"], {"max_area": 0.3}, {"max_area": 0.2})["max_area"] == 0.2
+def test_what_a_class_names_is_its_own_and_null_switches_the_rule_off_for_it_alone() -> None:
+    section: dict[str, Any] = dict.fromkeys(Rules.model_fields) | PRESETS["ucg"]
+    classes = {"bus": {"max_area": 0.3, "max_energy": None}, "train": {"min_area": 0.1}}
+    clean = Clean.model_validate(section | {"order": ORDER, "classes": classes})
+    assert clean.thresholds("truck") == PRESETS["ucg"]
+    assert clean.thresholds("bus") == {"max_area": 0.3, "max_lower_half": 0.85, "min_smoothness": 1.0}
+    assert clean.thresholds("train") == PRESETS["ucg"] | {"min_area": 0.1}
+
+
+def test_a_rule_that_the_section_does_not_name_is_an_error_not_off() -> None:
+    section: dict[str, Any] = {**dict.fromkeys(Rules.model_fields), "order": ORDER, "classes": {}}
+    del section["max_turning"]
+    with pytest.raises(ValidationError, match="key max_turning is missing"):
+        Clean.model_validate(section)
 
 
 def test_an_empty_mask_that_was_measured_fails_smoothness_as_published() -> None:
@@ -182,7 +191,7 @@ def test_samples_without_a_hash_repeat_nothing_and_are_repeated_by_nothing() -> 
     assert judged({"min_distance": 3}, {}, {}, {}, {}, hashes=(None, None, 0, 1)) == ["", "", "", "repeated"]
 
 
-@pytest.mark.parametrize("order", get_args(Clean.model_fields["order"].annotation))
+@pytest.mark.parametrize("order", ORDERS)
 def test_at_most_so_many_and_the_best_by_the_order_that_is_named(order: str) -> None:
     others = {score: 0.1 * k for k, score in enumerate(("stability", "predicted_iou", "class_score", "agreement"))}
     samples = [others | {order: score} for score in (0.7, 0.9, 0.8, 0.8)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stages.generate.sampler import Pipeline, load
 from stages.parts.recording.ovam import Attribution, record, word_maps
-from stages.parts.recording.recorder import Branch
+from stages.parts.recording.sampling import Branch
 from stages.parts.recording.unet import cross_attention, embed
 
 TEXTS = ["train at night", "truck", "city in the station, color"]

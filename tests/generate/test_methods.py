@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from stages.parts.recording.dataset_diffusion import DatasetDiffusion
 from stages.parts.recording.methods import recording
 from stages.parts.recording.ovam import record
 from stages.parts.recording.recorder import Tap, layer_size, listening
+from stages.parts.recording.sampling import Way
 from stages.parts.recording.self_attention import SelfAttention
 from stages.parts.recording.unet import cross_attention, embed, embed_padded, halvings, self_attention
 from tests.generate.conftest import LATENT, SAMPLING, sampled
@@ -131,10 +132,10 @@ def test_the_self_attention_term_is_what_each_pixel_receives(pipe: Pipeline) -> 
     torch.testing.assert_close(factor.amax((1, 2)), torch.ones(2))
 
 
-@pytest.mark.parametrize("method", ["ovam", "daam", "dataset_diffusion"])
+@pytest.mark.parametrize("method", get_args(Way))
 @pytest.mark.parametrize("term", [None, 0.8])
 def test_every_method_gives_a_map_and_the_same_image(
-    pipe: Pipeline, grammar: Grammar, method: str, term: float | None
+    pipe: Pipeline, grammar: Grammar, method: Way, term: float | None
 ) -> None:
     prompts = [draw(grammar, seed) for seed in (0, 1)]
     sampling = replace(SAMPLING, attribution=method, self_attention=term)

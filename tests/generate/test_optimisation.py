@@ -12,8 +12,8 @@ from stages.generate.__main__ import main
 from stages.generate.optimisation import FLOOR, Queries, optimise
 from stages.generate.sampler import Pipeline, images, load
 from stages.parts.recording.ovam import record
-from stages.parts.recording.recorder import Branch, listening
-from stages.parts.recording.sampling import Sampling
+from stages.parts.recording.recorder import listening
+from stages.parts.recording.sampling import Branch, Sampling
 from stages.parts.recording.unet import cross_attention, embed
 from stages.parts.store.pictures import png_bytes
 from stages.parts.store.samples import Shards, npy_array

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from stages.parts.masks.points import box, cross, inside, outside
 from stages.parts.masks.sam_prompts import STYLES, prompt
-from stages.refine.params import Refine
 
 
 def boxed(side: int, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
@@ -66,10 +63,6 @@ def test_a_mirrored_seed_gives_the_mirrored_cross() -> None:
 def test_an_empty_seed_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="empty seed"):
         cross(np.zeros((8, 8), bool))
-
-
-def test_the_styles_are_those_of_the_params() -> None:
-    assert set(STYLES) == set(get_args(Refine.model_fields["prompt"].annotation))
 
 
 def ring() -> NDArray[np.bool_]:

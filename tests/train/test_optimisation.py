@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from stages.parts.errors import GraftError
 from stages.parts.learning.hooks import LossCurve, MeanTeacher, ema_decay, ema_update
 from stages.parts.learning.optimisation import adamw, learning_rate
+from stages.parts.learning.switches import TeacherNorm
 
 SCHEDULERS = {"LinearLR": LinearLR, "PolyLR": PolyLR}
 
@@ -101,7 +102,7 @@ def test_the_teacher_follows_at_the_start_of_an_iteration_or_at_its_end():
 
 
 class Normed(nn.Module):
-    def __init__(self, teacher_norm: Literal["batch", "running"]) -> None:
+    def __init__(self, teacher_norm: TeacherNorm) -> None:
         super().__init__()
         self.teacher_norm = teacher_norm
         self.student, self.teacher = nn.BatchNorm2d(2), nn.BatchNorm2d(2)

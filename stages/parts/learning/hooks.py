@@ -9,7 +9,7 @@ import pickle
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from mmengine import dist
@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from stages.parts.errors import GraftError
+from stages.parts.learning.switches import EmaAt
 from stages.parts.store.atomic import renamed
 from stages.parts.store.streams import draw_stream
 
@@ -51,7 +52,7 @@ class MeanTeacher(Hook):
     students are equal, so nothing is sent.
     """
 
-    def __init__(self, ema: float, at: Literal["start", "end"] = "start") -> None:
+    def __init__(self, ema: float, at: EmaAt = "start") -> None:
         self.ema, self.at = ema, at
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:

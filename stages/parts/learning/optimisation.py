@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.optim import AdamW
+
+from stages.parts.learning.switches import NoDecay
 
 
 def adamw(
@@ -15,7 +17,7 @@ def adamw(
     weight_decay: float,
     encoder: nn.Module | None = None,
     encoder_lr: float = 1.0,
-    no_decay: Literal["vectors", "layer_norm"] = "vectors",
+    no_decay: NoDecay = "vectors",
 ) -> OptimWrapper:
     """AdamW on the student alone (the teacher is frozen).
 

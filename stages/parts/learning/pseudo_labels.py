@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,11 +10,12 @@ from mmengine import dist
 from torch import Tensor
 
 from stages.parts.datasets.labels import IGNORE
+from stages.parts.learning.switches import Per
 
 Margin = tuple[int, int, int, int]  # top, bottom, left, right, in pixels
 
 
-def pseudo_label(logits: Tensor, threshold: float, per: Literal["batch", "image"] = "batch") -> tuple[Tensor, Tensor]:
+def pseudo_label(logits: Tensor, threshold: float, per: Per = "batch") -> tuple[Tensor, Tensor]:
     """Logits (B, C, H, W) -> labels (B, H, W) int64, and q: the share of pixels at least `threshold` sure.
 
     q is () for the whole batch, over all ranks, as in the published code; its paper writes one per image: (B, 1, 1).

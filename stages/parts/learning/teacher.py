@@ -6,7 +6,7 @@ What is learned from the teacher's pseudo-labels is a subclass's matter: ClassMi
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from stages.parts.datasets.labels import IGNORE
 from stages.parts.learning.augment import strong_augment
+from stages.parts.learning.switches import TeacherNorm
 from stages.parts.segmenter.hrda import HRDA
 from stages.parts.store.streams import draw_stream
 
@@ -32,9 +33,7 @@ class TeacherStudent(BaseSegmentor):
     writes loss(): all losses come out of one forward pass, so that under DDP gradients are synchronised.
     """
 
-    def __init__(
-        self, student: EncoderDecoder, taught: bool = True, teacher_norm: Literal["batch", "running"] = "batch"
-    ) -> None:
+    def __init__(self, student: EncoderDecoder, taught: bool = True, teacher_norm: TeacherNorm = "batch") -> None:
         super().__init__(data_preprocessor=EachBranch(student.data_preprocessor))
         self.student, self.teacher_norm = student, teacher_norm
         self.teacher = copy.deepcopy(student).requires_grad_(False) if taught else None

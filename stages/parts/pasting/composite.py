@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stages.parts.datasets.labels import IGNORE
 
 Pixels = NDArray[np.uint8]
+Blend = Literal["hard", "feather", "poisson", "alpha"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Edge:
     ring     pixels on either side of the outline that are labelled 255
     """
 
-    blend: Literal["hard", "feather", "poisson", "alpha"] = "hard"
+    blend: Blend = "hard"
     feather: float = 1.0
     ring: int = 0
 

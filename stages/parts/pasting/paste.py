@@ -14,7 +14,7 @@ from stages.parts.datasets.label_spaces import label_space
 from stages.parts.datasets.labels import LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.pasting.composite import HARD, Edge, match_colours, paste, plain, resize
-from stages.parts.pasting.place import Box, Scale, anywhere, ground_table, on_ground
+from stages.parts.pasting.place import Box, Per, Place, Scale, anywhere, ground_table, on_ground
 from stages.parts.store.samples import Shards, png_array
 from stages.parts.store.streams import draw_stream
 
@@ -73,10 +73,10 @@ class PasteCutouts(BaseTransform):
         self,
         bank: Mapping[int, Sequence[Pixels]] | str,
         probability: float,
-        per: Literal["image", "class"],
+        per: Per,
         max_instances: int,
         scale: Scale | Mapping[str, Any],
-        place: Literal["ground", "anywhere"],
+        place: Place,
         flip: float,
         colour: float = 0.0,
         edge: Edge | Mapping[str, Any] = HARD,

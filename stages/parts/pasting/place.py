@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from stages.parts.datasets.labels import LabelSpace
 
+By = Literal["height", "area", "native"]  # how large a cutout becomes: see Scale
+Place = Literal["ground", "anywhere"]  # where it goes: on_ground, anywhere
+Per = Literal["image", "class"]  # what chance and number are of: all cutouts of an image together, or each class
+
 GROUND = ("road", "sidewalk", "terrain")  # what things stand on
 
 
@@ -37,7 +41,7 @@ class Scale:
     smallest, largest   of height or area; log-uniform between the two
     """
 
-    by: Literal["height", "area", "native"]
+    by: By
     smallest: float = 1.0
     largest: float = 1.0
 

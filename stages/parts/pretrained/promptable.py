@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,13 @@ class Candidates:
     def agreeing(self, seed: Mask) -> int:
         """The candidate whose IoU with the (H, W) bool seed is the highest; the first of equals."""
         return int(np.argmax([agreement(mask, seed) for mask in self.masks]))
+
+
+# Which of the candidates for an (H, W) bool seed is taken, by name.
+CHOICES: dict[str, Callable[[Candidates, Mask], int]] = {
+    "predicted_iou": lambda candidates, seed: candidates.trusted(),
+    "agreement": lambda candidates, seed: candidates.agreeing(seed),
+}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.parts.recording.recorder import (
-    Branch,
     Layer,
     Size,
     Tap,
@@ -36,6 +35,7 @@ from stages.parts.recording.recorder import (
     scores,
     text_tap,
 )
+from stages.parts.recording.sampling import Branch
 
 
 @dataclass

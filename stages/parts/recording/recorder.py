@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Branch = Literal["uncond", "cond", "both"]
+from stages.parts.recording.sampling import Branch
+
 Size = tuple[int, int]
 Sink = Callable[[Tensor], None]
 

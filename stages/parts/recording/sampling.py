@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
-if TYPE_CHECKING:
-    from stages.parts.recording.recorder import Branch
+Way = Literal["ovam", "daam", "dataset_diffusion"]  # to record where a class is in the image: methods.py
+Branch = Literal["uncond", "cond", "both"]  # of classifier-free guidance, whose queries OVAM reads
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Sampling:
     height: int
     width: int
     branch: Branch
-    attribution: str = "ovam"
+    attribution: Way = "ovam"
     self_attention: float | None = None
 
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from stages.parts.recording.pairwise import slices
-from stages.parts.recording.recorder import Branch, Layer, Size, Tap, branch_rows, own_taps
+from stages.parts.recording.recorder import Layer, Size, Tap, branch_rows, own_taps
+from stages.parts.recording.sampling import Branch
 
 
 @dataclass
