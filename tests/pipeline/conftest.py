@@ -18,7 +18,7 @@ COPIED = ("stages", "models/miniature", "data/prompts", "dvc.yaml", "requirement
 LEFT_OUT = shutil.ignore_patterns("__pycache__")
 SMALL = {
     "classes": ["truck"],
-    "scenes": {"source": 8, "target": 8, "val": 4, "test": 6},
+    "scenes": {"source": 8, "target": 8, "val": 4, "test": 9},
     "generate": {"count": 4, "batch": 4, "steps": 4},
     "clean": dict.fromkeys(Rules.model_fields),
     "engine": {"threads": 1},
