@@ -56,6 +56,7 @@ def train(settings: Train, threads: int, recipe: str, seed: int, workers: int = 
         schedule=learning_rate(settings.warmup, settings.iterations),
         hooks=[MeanTeacher(settings.ema, settings.ema_at)] if method.adapts else [],
         work=work,
+        section="train",
         workers=workers,
         processes=processes,
     )

@@ -20,9 +20,10 @@ REPO = Path(__file__).parents[2]
 # The stage's own main; after the third iteration every rank writes what its networks weigh, and the q that it saw.
 RANK = """
 import os, sys, torch
-import stages.train.__main__ as train
+from stages.parts.learning import fit
+from stages.train.__main__ import main
 
-class Write(train.Checkpoint):
+class Write(fit.Checkpoint):
     seen = []
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.seen.append(outputs["mix.quality"].item())
@@ -31,8 +32,8 @@ class Write(train.Checkpoint):
         state = {f"{part}.{name}": value.detach() for part in parts for name, value in parts[part].items()}
         torch.save({"state": state, "quality": self.seen}, f"rank{os.environ['RANK']}-{runner.iter}.pt")
 
-train.Checkpoint = Write
-train.main(["grafted", "0"])
+fit.Checkpoint = Write
+main(["grafted", "0"])
 """
 
 
@@ -52,8 +53,8 @@ from stages.parts.learning.distributed import launch, share
 
 launcher = launch()["launcher"]
 draws = list(itertools.islice(InfiniteSampler(range(20), shuffle=False), 6))
-told = {"launcher": launcher, "world": dist.get_world_size(), "main": dist.is_main_process(), "share": share(4)}
-Path(f"rank{os.environ['RANK']}.json").write_text(json.dumps(told | {"draws": draws}))
+told = {"launcher": launcher, "world": dist.get_world_size(), "main": dist.is_main_process(), "draws": draws}
+Path(f"rank{os.environ['RANK']}.json").write_text(json.dumps(told | {"share": share(4, "train")}))
 """
 
 
@@ -106,7 +107,7 @@ def test_a_mean_over_the_batch_is_one_over_all_ranks(tmp_path: Path, monkeypatch
 def test_without_torchrun_nothing_is_launched(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert launch() == {"launcher": "none"}
-    assert share(3) == 3
+    assert share(3, "train") == 3
 
 
 def states(count: int) -> tuple[list[dict[str, torch.Tensor]], list[list[float]]]:

@@ -23,16 +23,17 @@ REPO = Path(__file__).parents[2]
 
 KILLED = """
 import os, signal
-import stages.train.__main__ as train
+from stages.parts.learning import fit
+from stages.train.__main__ import main
 
-class Killer(train.Checkpoint):
+class Killer(fit.Checkpoint):
     def after_train_iter(self, runner, *arguments, **named):
         super().after_train_iter(runner, *arguments, **named)
         if runner.iter == int(os.environ.get("KILLED_AT", 7)):
             os.kill(os.getpid(), signal.SIGKILL)
 
-train.Checkpoint, train.CHECKPOINT_INTERVAL = Killer, 5
-train.main(["grafted", "0"])
+fit.Checkpoint, fit.CHECKPOINT_INTERVAL = Killer, 5
+main(["grafted", "0"])
 """
 
 

@@ -132,7 +132,7 @@ class Run:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence(value):
-    hook = LossCurve()
+    hook = LossCurve("train")
     hook.before_train(Run)
     with pytest.raises(GraftError, match=r"iteration 7 .* train\.lr"):
         hook.after_train_iter(Run, 0, None, {"loss": torch.tensor(value)})

@@ -32,8 +32,9 @@ class Branch:
 
     shards, pipeline   the images, and what is done with each, in mmseg's results dict
     labels             the label space of its labels; None: they are never opened
-    rare               rare class sampling in the place of an order of its own; the results then tell the pipeline which
-                       class is wanted, in more than `rare_pixels` pixels: ("wanted": (class, pixels))
+    rare               rare class sampling in the place of an order of its own, for one branch at most; the results then
+                       tell the pipeline which class is wanted, in more than `rare_pixels` pixels: ("wanted":
+                       (class, pixels))
     """
 
     shards: Shards

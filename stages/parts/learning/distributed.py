@@ -13,12 +13,13 @@ from mmengine import dist
 from stages.parts.errors import GraftError
 
 
-def share(batch: int) -> int:
-    """Of the joint batch, the images of this process. GraftError when they cannot be shared evenly."""
+def share(batch: int, section: str) -> int:
+    """Of the joint batch, the images of this process. GraftError that names `section`.batch when they cannot be shared
+    evenly."""
     processes = dist.get_world_size()
     if batch % processes:
         raise GraftError(
-            f"params.yaml: train.batch {batch} cannot be shared among {processes} processes; make it a multiple"
+            f"params.yaml: {section}.batch {batch} cannot be shared among {processes} processes; make it a multiple"
         )
     return batch // processes
 

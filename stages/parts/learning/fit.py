@@ -37,25 +37,27 @@ def fit(
     optimiser: OptimWrapper,
     schedule: list[dict[str, Any]],
     work: Path,
+    section: str,
     hooks: Sequence[Hook] = (),
     workers: int = 0,
     processes: Mapping[str, Any] | None = None,
 ) -> Curve:
-    """Train `model` in place; the losses of every iteration, {"iter", "loss", ...}.
+    """Train `model` in place, from the weights that it has; the losses of every iteration, {"iter", "loss", ...}.
 
     dataset: iterations * batch draws, item k the same in every process (branches.py). batch: of all processes together.
     work: see work_folder; a run that was killed goes on from its last checkpoint there, to the same bytes as an
-    undisturbed one. processes: what distributed.launch says. GraftError for a loss that is no number, and for what the
-    dataset finds wrong. Call make_deterministic before the model is built.
+    undisturbed one. section: of params.yaml, for errors. processes: what distributed.launch says. GraftError for a loss
+    that is no number, and for what the dataset finds wrong. Call make_deterministic before the model is built.
     """
-    losses = LossCurve()
+    losses = LossCurve(section)
+    model._is_init = True  # type: ignore[assignment]  # or mmengine draws the weights anew, those of a loaded encoder too
     resumed = work / CHECKPOINT if resumable(work / CHECKPOINT) else None
     runner = Runner(
         model,
         work_dir=str(work),
         train_dataloader=DataLoader(
             dataset,
-            share(batch),
+            share(batch, section),
             sampler=InfiniteSampler(dataset, shuffle=False),
             collate_fn=pseudo_collate,
             num_workers=workers,

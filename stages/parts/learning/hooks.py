@@ -83,9 +83,12 @@ class SeedEachIteration(Hook):
 
 @HOOKS.register_module()
 class LossCurve(Hook):
-    """Keep the losses of every iteration, resumed ones too; stop at a loss that is no number; show progress."""
+    """Keep the losses of every iteration, resumed ones too; stop at a loss that is no number; show progress.
 
-    def __init__(self) -> None:
+    section: of params.yaml, which the GraftError names."""
+
+    def __init__(self, section: str) -> None:
+        self.section = section
         self.curve: Curve = []
         self.bar: tqdm | None = None
 
@@ -100,7 +103,7 @@ class LossCurve(Hook):
         if not all(map(math.isfinite, losses.values())):
             raise GraftError(
                 f"the loss of iteration {runner.iter} is no finite number; "
-                "lower train.lr or raise train.warmup in params.yaml"
+                f"lower {self.section}.lr or raise {self.section}.warmup in params.yaml"
             )
         self.curve.append({"iter": runner.iter} | losses)
         if self.bar is not None:
