@@ -72,9 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         refiner = Refiner(method, clip, params.threshold, params.crf.model_dump(), params.ring, certainty)
         yield from samples(refiner, generated, uids, wanted, params.batch)
 
-    folder = Path("data/refined") / name
-    build(folder, wanted, make, title=f"refine {name}")
-    write_table(folder / "scores.csv", Shards(folder).rows)
+    folder, table = Path("data/refined") / name, "scores.csv"
+    build(folder, wanted, make, title=f"refine {name}", beside=[table])
+    write_table(folder / table, Shards(folder).rows)
 
 
 def default_device() -> str:

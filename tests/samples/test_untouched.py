@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.parts.store.atomic import write_csv
 from stages.parts.store.samples import Sample, build, png_bytes
 
 WANTED = {f"bus-{k:06d}": "key" for k in range(7)}
@@ -67,3 +68,38 @@ def test_what_does_not_belong_is_still_swept_away(tmp_path: Path) -> None:
     (tmp_path / "a/.partial/bus-000001.other.tar").write_bytes(b"")
     run(tmp_path / "a")
     assert sorted(path.suffix for path in (tmp_path / "a").iterdir()) == [".jsonl", ".tar", ".tar", ".tar"]
+
+
+def test_a_table_beside_the_samples_stays_until_they_change(tmp_path: Path) -> None:
+    def rerun(wanted: dict[str, str]) -> None:
+        build(tmp_path / "a", wanted, make, title="test", shard_size=3, beside=["table.csv"])
+
+    rerun(WANTED)
+    write_csv(tmp_path / "a/table.csv", ("uid",), [[uid] for uid in WANTED])
+    before = stamps(tmp_path / "a")
+    rerun(WANTED)
+    write_csv(tmp_path / "a/table.csv", ("uid",), [[uid] for uid in WANTED])
+    assert stamps(tmp_path / "a") == before
+    rerun(WANTED | {"bus-000007": "key"})
+    assert not (tmp_path / "a/table.csv").exists(), "it would tell of other samples than the index"
+
+
+def test_a_run_killed_after_it_packed_leaves_shards_that_the_next_takes_as_they_are(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    whole, before = content(tmp_path / "a"), stamps(tmp_path / "a")
+    (tmp_path / "a/index.jsonl").unlink()
+
+    def interrupted(uids: list[str]) -> Iterator[Sample]:
+        yield from make(uids)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "a", WANTED, interrupted, title="test", shard_size=3)
+    assert len(list((tmp_path / "a/.partial").iterdir())) == len(WANTED)
+    run(tmp_path / "a")
+    assert content(tmp_path / "a") == whole
+    assert all(stamps(tmp_path / "a")[name] == before[name] for name in whole if name.endswith(".tar"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -137,7 +137,7 @@ def test_matched_colours_have_the_scenes_mean_and_keep_their_alpha():
 
 def test_scale_by_area_gives_the_opaque_pixels_their_share():
     half = square(20)
-    half[:, :10, 3] = 0
+    half[..., 3] = 255 * np.tri(20)
     height, width = Scale("area", 0.04, 0.04).size((100, 100), half, 0.5)
     assert height == width
     assert height * width / 2 == pytest.approx(0.04 * 100 * 100, rel=0.05)

@@ -2,7 +2,7 @@
 
 A cutout is (h, w, 4) uint8 RGBA, or (h, w, 5): its fifth channel is 255 where the mask is in doubt, else 0; or
 (h, w, 6): its sixth is the soft opacity of its edge, 0 to 255, and it has colour wherever that is above 0. Opaque is
-alpha >= 128.
+alpha >= 128. The object is the box of the opaque pixels: doubt and a soft edge may reach beyond it, into a margin.
 """
 
 from __future__ import annotations
@@ -139,6 +139,40 @@ def _ring(
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     grown, shrunk = (f(mask, kernel, borderType=cv2.BORDER_REPLICATE) for f in (cv2.dilate, cv2.erode))
     place[(grown != shrunk) & ~np.isin(place, list(protected))] = IGNORE
+
+
+def object_box(cutout: Pixels) -> tuple[slice, slice]:
+    """Rows and columns of the object in its cutout; all of a cutout without an opaque pixel."""
+    opaque = cutout[..., 3] >= 128
+    along = [np.flatnonzero(opaque.any(axis)) for axis in (1, 0)]
+    if not along[0].size:
+        return slice(0, cutout.shape[0]), slice(0, cutout.shape[1])
+    rows, columns = (slice(int(found[0]), int(found[-1]) + 1) for found in along)
+    return rows, columns
+
+
+def resize_object(cutout: Pixels, height: int, width: int) -> tuple[Pixels, int, int]:
+    """The cutout with its object height x width pixels and its margins in proportion, and the row and column at which
+    the object begins in it.
+
+    The object and each margin are resized by themselves: of the whole in one piece, the object's edges would fall
+    between pixels, and it would be a pixel too tall or too short and stand beside its ground."""
+    rows, columns = object_box(cutout)
+    down, across = _bands(rows, cutout.shape[0], height), _bands(columns, cutout.shape[1], width)
+    lines = [[resize(cutout[row, col], tall, wide) for col, wide in across] for row, tall in down]
+    whole = np.concatenate([np.concatenate(line, axis=1) for line in lines])
+    above, beside = (
+        sum(size for part, size in bands if part.stop <= own.start) for bands, own in ((down, rows), (across, columns))
+    )
+    return whole, above, beside
+
+
+def _bands(own: slice, length: int, size: int) -> list[tuple[slice, int]]:
+    """The parts of an axis, margin, object, margin, with their resized lengths; parts without a pixel are left out."""
+    scale = size / (own.stop - own.start)
+    parts = [(slice(0, own.start), round(own.start * scale)), (own, size)]
+    parts.append((slice(own.stop, length), round((length - own.stop) * scale)))
+    return [(part, resized) for part, resized in parts if resized]
 
 
 def resize(cutout: Pixels, height: int, width: int) -> Pixels:

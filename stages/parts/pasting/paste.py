@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stages.parts.datasets.label_spaces import label_space
 from stages.parts.datasets.labels import LabelSpace
 from stages.parts.errors import GraftError
-from stages.parts.pasting.composite import HARD, Edge, match_colours, paste, plain, resize
+from stages.parts.pasting.composite import HARD, Edge, match_colours, paste, plain, resize_object
 from stages.parts.pasting.place import Box, Per, Place, Scale, anywhere, ground_table, on_ground
 from stages.parts.store.samples import Shards, png_array
 from stages.parts.store.streams import draw_stream
@@ -57,7 +57,7 @@ class PasteCutouts(BaseTransform):
     flip        probability of mirroring a cutout
     colour      how far its colours are moved towards the scene's, 0..1
     protected   train ids of classes that are never hidden
-    min_visible share of a cutout's box that must be inside of the image, or it is not pasted
+    min_visible share of an object's box that must be inside of the image, or it is not pasted
 
     labels      the label space of the scenes and of a bank that is a folder, or its name in label_spaces.py
     seed        of every chance, where the results name none
@@ -111,8 +111,9 @@ class PasteCutouts(BaseTransform):
         if self.place == "ground":
             placed.sort(key=lambda each: each[0].row + each[0].height)
         for box, class_id, cutout in placed:
-            cutout = match_colours(resize(cutout, box.height, box.width), scene, self.colour)
-            paste(image, label, cutout, class_id, box.row, box.col, self.edge, self.protected)
+            cutout, above, beside = resize_object(cutout, box.height, box.width)
+            cutout = match_colours(cutout, scene, self.colour)
+            paste(image, label, cutout, class_id, box.row - above, box.col - beside, self.edge, self.protected)
         return results | {"img": np.ascontiguousarray(image[..., ::order]), "gt_seg_map": label}
 
     def _classes(self, rng: np.random.Generator, wanted: int | None) -> Iterator[int | None]:

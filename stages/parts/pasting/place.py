@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.parts.datasets.labels import LabelSpace
+from stages.parts.pasting.composite import object_box
 
 By = Literal["height", "area", "native"]  # how large a cutout becomes: see Scale
 Place = Literal["ground", "anywhere"]  # where it goes: on_ground, anywhere
@@ -24,7 +25,8 @@ def ground_table(labels: LabelSpace) -> NDArray[np.uint8]:
 
 
 class Box(NamedTuple):
-    """Where a cutout goes: its upper left pixel, which may lie outside of the image, and its size."""
+    """Where a cutout's object goes (see composite.py): its upper left pixel, which may lie outside of the image, and
+    its size. The margins of doubt around it lie beyond the box."""
 
     row: int
     col: int
@@ -46,29 +48,18 @@ class Scale:
     largest: float = 1.0
 
     def size(self, scene: tuple[int, int], cutout: NDArray[np.uint8], nearness: float) -> tuple[int, int]:
-        """(height, width) of the whole cutout in pixels, its shape kept; nearness in 0..1 is the quantile of the size.
-
-        What gets that size is the object, the opaque pixels; a ring of doubt about it comes on top."""
-        height, width = cutout.shape[:2]
+        """(height, width) of the object in pixels, its shape kept; nearness in 0..1 is the quantile of the size."""
+        height, width = (part.stop - part.start for part in object_box(cutout))
         if self.by == "native":
             return height, width
-        top, bottom, _, _ = object_box(cutout)
         if self.by == "height":
             tall = scene[0] * self.smallest * (self.largest / self.smallest) ** nearness
         else:
             share = self.smallest * (self.largest / self.smallest) ** nearness
             filled = max(1, np.count_nonzero(cutout[..., 3] >= 128))
-            tall = (bottom - top) * (share * scene[0] * scene[1] / filled) ** 0.5
-        scale = max(1, round(tall)) / (bottom - top)
-        return max(1, round(scale * height)), max(1, round(scale * width))
-
-
-def object_box(cutout: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of a cutout's opaque pixels, two of them exclusive; of one without any, its frame."""
-    rows, cols = (np.flatnonzero((cutout[..., 3] >= 128).any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return 0, cutout.shape[0], 0, cutout.shape[1]
-    return int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1
+            tall = height * (share * scene[0] * scene[1] / filled) ** 0.5
+        rows = max(1, round(tall))
+        return rows, max(1, round(rows * width / height))
 
 
 def on_ground(
@@ -78,7 +69,7 @@ def on_ground(
     scale: Scale,
     is_ground: NDArray[np.uint8],
 ) -> Box | None:
-    """A box for a cutout; the middle of the object's lower edge is on a ground pixel of the label (H, W):
+    """A box for a cutout's object; the middle of its lower edge is on a ground pixel of the label (H, W):
     see ground_table.
 
     What is large is near, and what is near stands low in the image: the foot's rank among the ground pixels, from the
@@ -93,9 +84,7 @@ def on_ground(
     foot = round(np.clip(nearness + rng.normal(0, 0.1), 0, 1) * (int(upto[-1]) - 1))
     row = int(np.searchsorted(upto, foot, side="right"))
     col = int(np.flatnonzero(ground[row])[foot - (upto[row - 1] if row else 0)])
-    _, bottom, left, right = object_box(cutout)
-    foot_row = round(bottom * height / cutout.shape[0])  # of the object in its frame, enlarged or reduced
-    return Box(row + 1 - foot_row, col - (left + right) * width // (2 * cutout.shape[1]), height, width)
+    return Box(row + 1 - height, col - width // 2, height, width)
 
 
 def anywhere(label: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Generator, scale: Scale) -> Box:

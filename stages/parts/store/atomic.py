@@ -25,11 +25,13 @@ def write_whole(path: Path, content: bytes | str) -> None:
         file.write(data)
 
 
-def write_changed(path: Path, content: bytes | str) -> None:
-    """write_whole, but a file that holds this already is left alone: DVC need not hash it again."""
+def write_changed(path: Path, content: bytes | str) -> bool:
+    """write_whole, but a file that holds this already is left alone: DVC need not hash it again. Whether it changed."""
     data = content.encode() if isinstance(content, str) else content
-    if not path.is_file() or path.read_bytes() != data:
+    changed = not path.is_file() or path.read_bytes() != data
+    if changed:
         write_whole(path, data)
+    return changed
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

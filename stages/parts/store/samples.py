@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,23 @@ class Built:
     made: int
 
 
-def build(folder: Path | str, wanted: Mapping[str, str], make: Make, *, title: str, shard_size: int = 500) -> Built:
+def build(
+    folder: Path | str,
+    wanted: Mapping[str, str],
+    make: Make,
+    *,
+    title: str,
+    shard_size: int = 500,
+    beside: Collection[str] = (),
+) -> Built:
     """Bring `folder` to hold exactly the samples `wanted` (uid -> key), the same bytes as a run from nothing.
 
-    Keeps what a finished or a killed run left and still matches; calls `make` with the sorted uids of the rest, not at
-    all when none is missing. `make` may yield them in any order; each is on disk before the next is asked for. A shard
-    that is whole, and the index of a run that keeps everything, are left untouched. The old index stays valid until
-    the new one replaces it. Every other file of the folder is deleted last: a table that lies beside the shards is
-    written after this call. Raises GraftError when the disk is full, ValueError when `make` does not give what it was
-    asked for."""
+    Keeps what a finished or a killed run left and still matches; calls `make` with the sorted uids of the rest, not
+    at all when none is missing. `make` may yield them in any order; each is on disk before the next is asked for. A
+    shard that is whole, and the index of a run that keeps everything, are left untouched. The old index stays valid
+    until the new one replaces it. Every other file of the folder is deleted last, but for the names `beside` when
+    the index stays as it is: tables of the samples, which the caller writes after this call. Raises GraftError when
+    the disk is full, ValueError when `make` does not give what it was asked for."""
     folder = Path(folder)
     for name in (*wanted, *wanted.values()):
         if not NAME.fullmatch(name):
@@ -90,7 +98,7 @@ def build(folder: Path | str, wanted: Mapping[str, str], make: Make, *, title: s
     if missing:
         (folder / PARTIAL).mkdir(exist_ok=True)
     made = _make(folder, missing, make, title) if missing else {}
-    _finish(folder, kept | made, shard_size, title)
+    _finish(folder, kept | made, shard_size, title, beside)
     print(f"{title}: kept {len(kept)}, made {len(made)}")
     return Built(len(kept), len(made))
 
@@ -166,7 +174,7 @@ def _persist(folder: Path, sample: Sample, waiting: int) -> Stored:
     return Stored(row, path, tar_spans(path).get(sample.uid, {}))
 
 
-def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str) -> None:
+def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str, beside: Collection[str]) -> None:
     """Pack the samples into shards, then write the index, then delete all else."""
     for path in set((folder / PARTIAL).glob("*")) - {one.path for one in stored.values()}:
         path.unlink()  # makes room: samples of another setting, which the end of this run would delete anyway
@@ -180,8 +188,8 @@ def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str
             write_tar(folder / shard, _members(group), needed)
         lines += [canonical(one.row | {"shard": shard}) + "\n" for one in group]
         shards.add(shard)
-    write_changed(folder / INDEX, "".join(lines))
-    _sweep(folder, shards | {INDEX})
+    changed = write_changed(folder / INDEX, "".join(lines))
+    _sweep(folder, shards | {INDEX} | (set() if changed else set(beside)))
 
 
 def _members(group: list[Stored]) -> Iterator[tuple[str, bytes]]:
