@@ -21,6 +21,7 @@ from stages.evaluate import params as evaluating
 from stages.generate import params as generating
 from stages.generate.params import Generate
 from stages.parts.command import command
+from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import weights
 from stages.parts.sections import Recipes, Seeds, content, read
@@ -64,7 +65,7 @@ def check_scenes(params: Scenes) -> None:
 
     for split, given in params.splits().items():
         if isinstance(given, Folder):
-            ids = idmap(given.ids or "train_ids", f"params.yaml scenes.{split}.ids")
+            ids = idmap(given.ids or "train_ids", LABELS, f"params.yaml scenes.{split}.ids")
             try:
                 check_folders(Path(given.images), Path(given.labels) if given.labels else None, ids)
             except GraftError as error:
