@@ -1,6 +1,7 @@
 """preflight: everything that a run of the line will need, looked at before anything is made.
 
-in       params.yaml; of every class its file in `generate.source`; the models that generate, refine and train name
+in       params.yaml; the folders that `scenes` names; of every class its file in `generate.source`; the models that
+         generate, refine and train name
 out      nothing; one sentence about the first thing that is missing or damaged, and exit status 2
 command  python -m stages.preflight        `make repro` begins with it
 cost     about a second: files are opened, no model is loaded
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from stages.clean import params as cleaning
 from stages.cutouts import params as cutting
@@ -25,6 +27,7 @@ from stages.parts.sections import Recipes, Seeds, content, read
 from stages.refine import params as refining
 from stages.refine.params import Refine
 from stages.scenes import params as staging
+from stages.scenes.params import Folder, Scenes
 from stages.train import params as training
 from stages.train.params import Train
 
@@ -48,9 +51,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     params = read(Params)
     if unknown := sorted(map(str, content().keys() - Params.model_fields.keys())):
         raise GraftError(f"params.yaml: unknown key {unknown[0]}; remove it or correct its name")
+    check_scenes(params.scenes)
     check_generate(params.generate, params.classes)
     check_refine(params.refine)
     check_train(params.train)
+
+
+def check_scenes(params: Scenes) -> None:
+    """The user's folders: there, and not without pictures. GraftError. Whether they are whole, scenes tells."""
+    from stages.parts.datasets.folders import check_folders
+    from stages.parts.datasets.idmaps import idmap
+    from stages.parts.datasets.labels import LABELS
+
+    for split, given in params.splits().items():
+        if isinstance(given, Folder):
+            ids = idmap(given.ids or "train_ids", LABELS, f"params.yaml scenes.{split}.ids")
+            try:
+                check_folders(Path(given.images), Path(given.labels) if given.labels else None, ids)
+            except GraftError as error:
+                raise GraftError(f"scenes.{split}: {error}") from None
 
 
 def check_generate(params: Generate, classes: Sequence[str]) -> None:

@@ -38,8 +38,16 @@ def change(section: str, **values: object) -> None:
 
 def third_class(name: str) -> None:
     text = Path("params.yaml").read_text()
-    assert "  - train #" in text
-    Path("params.yaml").write_text(text.replace("  - train #", f"  - {name} #", 1))
+    assert "\n- train\n" in text
+    Path("params.yaml").write_text(text.replace("\n- train\n", f"\n- {name}\n", 1))
+
+
+def point(split: str, *files: str) -> None:
+    """A split of the user's: its folders, images and labels, hold these files alone."""
+    for file in files:
+        Path(split, file).parent.mkdir(parents=True)
+        Path(split, file).touch()
+    change("scenes", **{split: {"images": f"{split}/images", "labels": f"{split}/labels", "ids": "gta5"}})
 
 
 def cut(path: Path) -> None:
@@ -74,6 +82,12 @@ def test_it_takes_less_than_three_seconds_as_a_command(repo: Path) -> None:
     ("damage", "words"),
     [
         (lambda: third_class("unicorn"), "params.yaml: classes: Cityscapes"),
+        (
+            lambda: change("scenes", target={"images": "../gta"}),
+            "scenes.target: ../gta: no such folder; correct the path",
+        ),
+        (lambda: point("test", "images/a.txt"), "scenes.test: test/images holds no file that ends in .png or .jpg"),
+        (lambda: point("val", "images/a.png"), "scenes.val: val/labels: no such folder"),
         (lambda: third_class("rider"), "data/prompts/rider.yaml: no such file; write the prompt grammar of rider"),
         (lambda: Path("data/prompts/train.yaml").write_text("template: a train\n"), "data/prompts/train.yaml: "),
         (lambda: shutil.rmtree("models/miniature/diffusion"), "generate.model names no folder"),
@@ -111,6 +125,12 @@ def test_what_is_missing_or_damaged_is_one_sentence(
     error = capsys.readouterr().err
     assert stopped.value.code == 2
     assert error.startswith("error: ") and error.count("\n") == 1 and words in error, error
+
+
+def test_folders_of_the_users_pass_without_being_read(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    point("source", "images/a.png", "labels/a.png")
+    main([])
+    assert capsys.readouterr() == ("", "")
 
 
 def test_models_that_no_stage_will_ask_are_not_asked_for(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

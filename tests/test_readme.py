@@ -9,6 +9,7 @@ import pytest
 
 from stages.miniature.picturebook import PLACES
 from stages.parts.world.objects import SUBTYPES
+from tests.test_params import comment, lines_of
 
 ROOT = Path(__file__).parents[1]
 README, PARAMS = (ROOT / "README.md").read_text(), (ROOT / "params.yaml").read_text()
@@ -18,25 +19,19 @@ PUBLISHED = (
 )
 
 
-def value_lines() -> list[str]:
-    """The lines of params.yaml that set a value: no comment, no name of a section or of a list."""
-    lines = [line.strip() for line in PARAMS.splitlines()]
-    return [line for line in lines if re.match(r"[a-z_0-9]+: [^#]", line)]
-
-
 def tags(text: str) -> set[str]:
     return set(re.findall(r"\[([A-Z][A-Za-z ]+)\]", text))
 
 
 def test_every_value_says_where_it_is_from() -> None:
     known = "|".join(re.escape(f"[{tag}") for tag in [*tags(REFERENCES), "ours]"])
-    for line in value_lines():
-        assert re.search(f"{known}|{PUBLISHED}", line.partition("#")[2]), f"params.yaml: no source of {line!r}"
+    for key, line in lines_of(PARAMS).items():
+        assert re.search(f"{known}|{PUBLISHED}", comment(line)), f"params.yaml: no source of {key}"
 
 
 def test_every_tag_of_a_comment_is_explained_above_and_in_the_readme() -> None:
     legend = "\n".join(line for line in PARAMS.splitlines()[:8] if line.startswith("#"))
-    used = set().union(*(tags(line.partition("#")[2]) for line in value_lines()))
+    used = set().union(*(tags(comment(line)) for line in lines_of(PARAMS).values()))
     assert used <= tags(legend) and used <= tags(REFERENCES)
 
 

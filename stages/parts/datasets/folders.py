@@ -49,7 +49,7 @@ def pairs(images: Path, labels: Path | None, ids: IdMap) -> list[Pair]:
 
     Raises GraftError for a missing or empty folder, an image without label, a label without image, and two
     names that would be the same sample."""
-    pictures = _found(images, (ids.images,) if ids.images else PICTURES)
+    pictures = _found(images, _image_ends(ids))
     if labels is None:
         return _distinct([Pair(name, path, None) for name, path in pictures.items()])
     drawn = _found(labels, (ids.labels,))
@@ -62,15 +62,37 @@ def pairs(images: Path, labels: Path | None, ids: IdMap) -> list[Pair]:
     return _distinct([Pair(name, pictures[name], drawn[name]) for name in drawn])
 
 
-def _found(folder: Path, ends: tuple[str, ...]) -> dict[str, Path]:
-    """Relative name without its end -> path, of every file below the folder that ends so."""
+def check_folders(images: Path, labels: Path | None, ids: IdMap) -> None:
+    """GraftError for a folder that is missing or holds no picture. It stops at the first picture, however many there
+    are: whether each has its label, `pairs` tells."""
+    _check(images, _image_ends(ids))
+    if labels is not None:
+        _check(labels, (ids.labels,))
+
+
+def _check(folder: Path, ends: tuple[str, ...]) -> None:
     if not folder.is_dir():
         raise GraftError(f"{folder}: no such folder; correct the path in params.yaml (it counts from the repo's root)")
+    if not any(_end(path, ends) and path.is_file() for path in folder.rglob("*")):
+        raise GraftError(f"{folder} holds no file that ends in {' or '.join(ends)}; correct the path in params.yaml")
+
+
+def _image_ends(ids: IdMap) -> tuple[str, ...]:
+    return (ids.images,) if ids.images else PICTURES
+
+
+def _end(path: Path, ends: tuple[str, ...]) -> str:
+    """Which of the ends a file's name has, in any case of letters; "" for none."""
+    return next((end for end in ends if path.name.lower().endswith(end.lower())), "")
+
+
+def _found(folder: Path, ends: tuple[str, ...]) -> dict[str, Path]:
+    """Relative name without its end -> path, of every file below the folder that ends so."""
+    _check(folder, ends)
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        end = next((end for end in ends if name.lower().endswith(end.lower())), None)
-        if end is None or not path.is_file():
+        name, end = path.relative_to(folder).as_posix(), _end(path, ends)
+        if not end or not path.is_file():
             continue
         if not _is_text(name):
             raise GraftError(f"{str(path)!r}: its name is no UTF-8; rename it")
@@ -78,8 +100,6 @@ def _found(folder: Path, ends: tuple[str, ...]) -> dict[str, Path]:
         if stem in found:
             raise GraftError(f"{found[stem]} and {path} are two pictures of one name; remove one")
         found[stem] = path
-    if not found:
-        raise GraftError(f"{folder} holds no file that ends in {' or '.join(ends)}; correct the path in params.yaml")
     return found
 
 
