@@ -21,7 +21,6 @@ from stages.evaluate import params as evaluating
 from stages.generate import params as generating
 from stages.generate.params import Generate
 from stages.parts.command import command
-from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import weights
 from stages.parts.sections import Recipes, Seeds, content, read
@@ -62,6 +61,7 @@ def check_scenes(params: Scenes) -> None:
     """The user's folders: there, and not without pictures. GraftError. Whether they are whole, scenes tells."""
     from stages.parts.datasets.folders import check_folders
     from stages.parts.datasets.idmaps import idmap
+    from stages.parts.datasets.labels import LABELS
 
     for split, given in params.splits().items():
         if isinstance(given, Folder):

@@ -1,6 +1,5 @@
 """params.yaml is checked whole, before any work, and each complaint names the file, the key and the value."""
 
-import difflib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
@@ -61,46 +59,6 @@ def comment(line: str) -> str:
 
 def test_every_param_has_a_comment() -> None:
     assert [key for key, line in lines_of(GOOD).items() if not comment(line)] == []
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        "clean.max_area=0.30", "clean.max_area=null", "clean.max_turning=0.3", "train.lr=6e-4", "train.method=mic",
-        "generate.model=stable-diffusion-v1-5/stable-diffusion-v1-5", "generate.revision=451f4fe16113bff5",
-        "engine.workers=2", "seeds=[0,1,2]", "classes=[bus]", "train.margin=[15,120,0,0]", "train.detail.size=[64,64]",
-        "train.crop=[64,64]", "evaluate.size=[512,1024]", "train.feature_distance.classes=[bus,train]",
-        "train.paste.protected=[pole]",
-    ],
-)  # fmt: skip
-def test_dvcs_own_S_changes_the_lines_of_one_value_and_no_comment(tmp_path: Path, override: str) -> None:
-    path, key = tmp_path / "params.yaml", override.partition("=")[0]
-    path.write_text(GOOD)
-    apply_overrides(path, [override])
-    written = path.read_text()
-    before, after = lines_of(GOOD), lines_of(written)
-    changed = [line for line in difflib.ndiff(GOOD.splitlines(), written.splitlines()) if line[:2] in ("+ ", "- ")]
-    heads = [line for line in changed if not line[2:].lstrip().startswith("- ")]
-    assert heads in ([], [f"- {before[key]}", f"+ {after[key]}"]), "more than the key's own line has changed"
-    assert {each: comment(line) for each, line in before.items()} == {each: comment(after[each]) for each in after}
-    read(Params, path)
-
-
-def test_a_class_gets_a_limit_of_its_own_from_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(GOOD)
-    apply_overrides(tmp_path / "params.yaml", ["+clean.classes.train={max_area:0.5,max_energy:null}"])
-    clean = read(Params, tmp_path / "params.yaml").clean
-    all_of_them = clean.thresholds("bus")
-    del all_of_them["max_energy"]
-    assert clean.thresholds("train") == all_of_them | {"max_area": 0.5}
-
-
-@pytest.mark.parametrize("override", ["clean.max_area=0.4", "seeds=[0]", "train.crop=null", "engine.address=null"])
-def test_a_value_that_is_set_to_itself_changes_nothing(tmp_path: Path, override: str) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text(GOOD)
-    apply_overrides(path, [override])
-    assert path.read_text() == GOOD
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from stages.parts.preset import write_preset
 from stages.parts.sections import read
 from stages.preflight import Params
 from stages.train.preset import main as train_preset
+from tests.test_params import comment, lines_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +31,10 @@ def differing(file: Path) -> list[str]:
     return [line for line in lines if line[0] in "+-"]
 
 
+def comments(file: Path) -> dict[str, str]:
+    return {key: comment(line) for key, line in lines_of(file.read_text()).items()}
+
+
 @pytest.mark.parametrize(
     ("override", "lines"),
     [
@@ -43,7 +48,16 @@ def test_dvcs_own_override_changes_the_lines_of_its_value_alone(file: Path, over
     changed = differing(file)
     assert 0 < len(changed) <= lines, changed
     assert not [line for line in changed if line.lstrip("+- ").startswith("#")], "a comment moved"
+    assert comments(file) == comments(ROOT / "params.yaml")
     read(Params, file)
+
+
+def test_a_class_gets_a_limit_of_its_own_from_the_command_line(file: Path) -> None:
+    apply_overrides(str(file), ["+clean.classes.train={max_area:0.5,max_energy:null}"])
+    clean = read(Params, file).clean
+    assert clean.thresholds("bus") == PRESETS["strict"]
+    own = PRESETS["strict"] | {"max_area": 0.5}
+    assert clean.thresholds("train") == {param: limit for param, limit in own.items() if param != "max_energy"}
 
 
 def test_a_value_put_back_is_the_file_of_before(file: Path) -> None:
@@ -64,9 +78,19 @@ def test_a_preset_writes_every_limit_and_nothing_else(file: Path, name: str) -> 
     assert others == []
 
 
-def test_strict_is_what_the_repo_has(file: Path) -> None:
-    clean_preset(["strict"])
+def test_strict_is_what_the_repo_has_to_the_byte_and_comes_back_after_others(file: Path) -> None:
+    for name in ("strict", "none", "ucg", "strict"):
+        clean_preset([name])
     assert differing(file) == []
+
+
+def test_a_preset_of_clean_leaves_the_order_single_classes_and_comments(file: Path) -> None:
+    apply_overrides(str(file), ["clean.order=agreement", "+clean.classes.bus={max_area:0.2}"])
+    before = comments(file)
+    clean_preset(["ucg"])
+    clean = read(Params, file).clean
+    assert (clean.order, clean.thresholds("bus")) == ("agreement", PRESETS["ucg"] | {"max_area": 0.2})
+    assert comments(file) == before
 
 
 @pytest.mark.parametrize("name", ["daformer", "hrda", "ucg"])
@@ -74,6 +98,10 @@ def test_a_preset_after_an_experiment_leaves_a_file_that_can_be_read(file: Path,
     apply_overrides(str(file), ["clean.max_area=0.30"])
     train_preset([name])
     assert read(Params, file).clean.max_area == 0.3
+    before = lines_of(file.read_text())
+    apply_overrides(str(file), ["train.ema=0.9"])
+    after = lines_of(file.read_text())
+    assert [key for key in before if before[key] != after[key]] == ["train.ema"]
 
 
 @pytest.mark.parametrize("broken", ["clean: [", "clean:\n  max_area: 7\n", "\ud83d".encode("utf-16", "surrogatepass")])

@@ -47,5 +47,5 @@ def overlay(section: MutableMapping[str, Any], values: Mapping[str, Any]) -> Non
     for key, value in values.items():
         if isinstance(value, Mapping) and isinstance(section.get(key), MutableMapping):
             overlay(section[key], value)
-        elif key not in section or section[key] != value:  # what is equal stays as it is written: 1.2e-2, 0.60
+        else:
             section[key] = value

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from stages.parts.datasets.labels import CITYSCAPES
@@ -90,16 +89,6 @@ def test_a_preset_that_is_written_again_changes_nothing(root: Path, name: str):
     once = (root / "params.yaml").read_text()
     main([name])
     assert (root / "params.yaml").read_text() == once
-
-
-def test_the_file_that_dvc_leaves_takes_a_preset_and_the_other_way_round(root: Path):
-    apply_overrides(root / "params.yaml", ["clean.max_area=0.30", "train.crop=[64,64]", "train.margin=[1,1,1,1]"])
-    train = written("mic_hrda").train
-    assert (train.crop, train.margin) == ([1024, 1024], [30, 240, 30, 30])
-    before = lines_of((root / "params.yaml").read_text())
-    apply_overrides(root / "params.yaml", ["train.ema=0.9"])
-    after = lines_of((root / "params.yaml").read_text())
-    assert [key for key in before if before[key] != after[key]] == ["train.ema"]
 
 
 def test_ucg_changes_when_and_how_it_pastes_alone(root: Path):
