@@ -43,7 +43,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     image, label = rng.integers(0, 255, (32, 64, 3), dtype=np.uint8), np.zeros((32, 64), np.uint8)
     label[:16] = 10
-    for split in ("source", "target", "val"):
+    for split in ("source", "target", "val", "test"):
         files = {"image.png": png_bytes(image)} | ({} if split == "target" else {"label.png": png_bytes(label)})
         write(f"data/scenes/{split}", {f"{split}-{k}": files for k in range(4)})
     write("data/cutouts/baseline", {})
@@ -112,7 +112,7 @@ def test_a_failing_cell_is_one_sentence_and_what_was_finished_stays_in_the_table
 
 def test_labels_of_the_target_made_later_are_no_reason_to_train_anew():
     read = {method: {path.name for path in _scenes({"train": {"method": method}})} for method in ("dacs", "supervised")}
-    assert read == {"dacs": {"source", "target", "val"}, "supervised": {"oracle", "val"}}
+    assert read == {"dacs": {"source", "target", "val", "test"}, "supervised": {"oracle", "val", "test"}}
 
 
 def settings(cell: Cell) -> Train:

@@ -6,6 +6,7 @@ import pytest
 from stages.parts.datasets.label_spaces import CITYSCAPES_27, COCO, LABEL_SPACES, VOC, label_space, voc_colours
 from stages.parts.datasets.labels import CITYSCAPES
 from stages.parts.errors import GraftError
+from stages.parts.store.fingerprint import ROOT, imported_by
 
 COUNTS = {"voc": 21, "coco": 81, "cityscapes_27": 27, "coco_stuff_27": 27, "potsdam_3": 3, "small_voc": 7}
 
@@ -30,6 +31,18 @@ def test_no_two_classes_look_alike(name: str) -> None:
 
 def test_cityscapes_27_holds_the_19_in_their_order() -> None:
     assert [name for name in CITYSCAPES_27.names if name in CITYSCAPES.names] == list(CITYSCAPES.names)
+
+
+def test_only_where_a_default_is_named_does_a_part_know_the_root_lines_labels() -> None:
+    """Elsewhere the label space is an argument: a line brings its own."""
+    named = {"datasets/label_spaces.py", "sections.py"}  # by name, and as the classes of the root line's params
+    parts = ROOT / "stages/parts"
+    knowing = {
+        path.relative_to(parts).as_posix()
+        for path in parts.rglob("*.py")
+        if "stages.parts.datasets.labels.LABELS" in imported_by(path)
+    }
+    assert knowing == named
 
 
 def test_an_unknown_space_is_one_sentence() -> None:

@@ -36,7 +36,7 @@ def test_two_trainings_give_the_same_bytes_and_leave_nothing_else(root: Path):
     assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["source.loss"]) + float(rows[0]["mix.loss"]), rel=1e-4)
     assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     assert not list(root.glob("data/.work/*"))
-    assert {path.name for path in root.iterdir()} == {"data", "metrics", "models", "params.yaml"}
+    assert {path.name for path in root.iterdir()} == {"data", "models", "params.yaml"}
 
 
 def test_seed_and_bank_each_change_the_weights():
