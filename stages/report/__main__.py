@@ -24,7 +24,7 @@ from typing import Any
 
 from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
-from stages.parts.drawing import charts, sheets, tables
+from stages.parts.drawing import tables
 from stages.parts.drawing.page import page
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if only_table:
         show(told(len(params.seeds)), params.classes)
         return
+    from stages.parts.drawing import charts, sheets  # here, for the table alone needs no matplotlib
     from stages.report import pictures
 
     # What the other stages have measured.

@@ -12,6 +12,7 @@ from stages.generate.__main__ import main
 from stages.parts.prompts.entries import table
 from stages.parts.store.samples import Shards, npy_array, png_array
 from tests.generate.conftest import content, write
+from tests.imported import heavy_imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -248,3 +249,11 @@ def test_weights_cut_short_are_found_before_torch_is_loaded(project: Path, capsy
     path.write_bytes(path.read_bytes()[:-1])
     assert "model/text_encoder/model.safetensors is damaged" in said(capsys, "train")
     assert not Path("data/generated").exists()
+
+
+def test_a_run_with_nothing_to_make_loads_no_model_and_not_what_runs_one(project: Path) -> None:
+    write(count=1, batch=1, width=64)
+    main(["train"])
+    before = content(Path("data/generated/train"))
+    assert heavy_imports("stages.generate", "train", folder=project) == set()
+    assert content(Path("data/generated/train")) == before

@@ -21,6 +21,7 @@ from stages.parts.store.samples import Sample, Shards, build, npy_bytes, png_arr
 from stages.refine.__main__ import COLUMNS, main
 from stages.refine.methods import Attention, Prompted
 from stages.refine.refiner import Raw, Refiner
+from tests.imported import heavy_imports
 
 ROOT = Path(__file__).parents[2]
 # The published weights, spatial sigmas for 64 px; pinned, so that retuning params.yaml breaks no test.
@@ -283,3 +284,11 @@ def test_a_published_mask_is_scored_and_kept_as_it_is(clip_folder: Path) -> None
     assert "predicted_iou" not in refined[0].scores
     assert not refined[1].reason and (refined[1].mask != mask).any()
     assert refined[2].reason
+
+
+def test_a_run_with_nothing_to_make_loads_no_model_and_not_what_runs_one(place: Callable[[str], Path]) -> None:
+    folder = place("a")
+    main(["bus"])
+    before = contents(folder)
+    assert heavy_imports("stages.refine", "bus", folder=folder) == set()
+    assert contents(folder) == before
