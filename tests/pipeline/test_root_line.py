@@ -82,13 +82,12 @@ def test_an_experiment_runs_what_its_param_reaches_is_listed_and_back_again_noth
     # What a user sees of it.
     shown, diff, told = (
         line.sh(*command.split()).stdout.splitlines()
-        for command in ("dvc metrics show", "dvc metrics diff", "python -m stages.compare.experiments")
+        for command in ("dvc metrics show", "dvc metrics diff", "python -m stages.compare experiments")
     )
     assert max(map(len, [*shown, *diff, *told])) <= 160 and len(diff) <= 10
     assert any(row.split()[:2] == ["metrics/clean/truck.json", "kept"] for row in diff)
-    assert not [column for column in header if column.startswith("metrics/code") and column in shown[0]]
-    (listed,) = [row for row in told if row.startswith("fewer ")]
-    assert listed.endswith(f"clean.max_area={area} (null)") and re.search(r" 3 +-1 | 2 +-2 | 1 +-3 ", listed)
+    (listed,) = [row.split() for row in told if row.startswith("  fewer ")]
+    assert listed[-1] == f"clean.max_area={area}" and 0 < int(listed[1]) < 4
 
     line.set({"clean": {"max_area": None}})
     ran = line.repro()
