@@ -1,7 +1,7 @@
 """Token optimisation: an embedding of a class, learned from one image and the mask of its object.
 
 Marcos-Manchón et al. (CVPR 2024), section 3.5, in the settings of the paper's experiments. The embedding X' of two
-tokens, background and object, starts from the start of text and the class word; with D(X') as in attribution.py,
+tokens, background and object, starts from the start of text and the class word; with D(X') as in ovam.py,
 
     L = - mean_pixels log softmax(minmax(D))[truth]     minmax: over both maps at once, so logits lie in [0, 1]
 

@@ -53,6 +53,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     yaml = YAML(typ="safe", pure=True)
     params = yaml.load((ROOT / "params.yaml").read_text())
     overlay(params["train"], {"batch": 2, "warmup": 1})
+    params["engine"]["threads"] = 1  # two tests run at a time
     yaml.dump(params, tmp_path / "params.yaml")
     return tmp_path
 

@@ -198,6 +198,7 @@ def write(section: str = "generate", /, **changes: Any) -> None:
     """The repo's params.yaml (or the one here) with other values in one section."""
     yaml, path = YAML(), Path("params.yaml")
     params = yaml.load(path if path.exists() else ROOT / "params.yaml")
+    params["engine"]["threads"] = 1  # two tests run at a time
     params[section].update(changes)
     yaml.dump(params, path)
 

@@ -1,6 +1,6 @@
 """One recorder of attention for any model: who listens where, and the probabilities of one call.
 
-An adapter (unet.py, joint.py) names the attention layers of a model; a method (attribution.py, daam.py,
+An adapter (unet.py, joint.py) names the attention layers of a model; a method (ovam.py, daam.py,
 dataset_diffusion.py, self_attention.py) says which of them it listens to and what it sums. What is listened to is
 the output of a layer's own projections: queries where to_q gives them, keys where to_k does. The image comes from
 whatever attention the model was given (scaled_dot_product_attention, sliced, ...) and is bit-identical to one that
