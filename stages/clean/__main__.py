@@ -29,8 +29,8 @@ from stages.parts.command import command
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_changed, write_csv, write_whole
+from stages.parts.store.pictures import check_size
 from stages.parts.store.samples import Shards, png_array, png_bytes
-from stages.parts.store.sizes import check_size
 
 EXPLAIN, OUT = "explain", "data/explained"
 # What refine gives as a reason, and what to do about it.

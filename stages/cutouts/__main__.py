@@ -30,8 +30,8 @@ from stages.parts.errors import GraftError
 from stages.parts.sections import RECIPES, read
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keeplist import kept_uids
+from stages.parts.store.pictures import check_size
 from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes
-from stages.parts.store.sizes import check_size
 
 # What makes a cutout's bytes.
 CODE = ("stages.cutouts.crop", "stages.cutouts.recipes", "stages.parts.store.pictures")

@@ -27,8 +27,8 @@ from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.keeplist import kept_uids
+from stages.parts.store.pictures import check_size
 from stages.parts.store.samples import Shards, png_array
-from stages.parts.store.sizes import check_size
 
 FORMATS: dict[str, Format] = {
     "coco": coco_instances.write,

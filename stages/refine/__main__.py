@@ -27,8 +27,8 @@ from stages.parts.prompts.zero_shot import texts
 from stages.parts.sections import check_class, read
 from stages.parts.store.atomic import write_csv
 from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.pictures import check_size
 from stages.parts.store.samples import Sample, Shards, build, file_hash, key, npy_array, png_array, png_bytes
-from stages.parts.store.sizes import check_size
 from stages.refine.params import SAM_PARAMS, Params, Refine
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from stages.parts.masks import scores
 from stages.parts.masks.contour import Mask
 from stages.parts.masks.dense_crf import dense_crf
 from stages.parts.masks.doubt import alpha, doubted
-from stages.parts.masks.phash import phash
 from stages.parts.masks.scores import Score
 from stages.parts.masks.seed import hard_seed, normalise
 from stages.parts.pretrained.clip import Clip, isolate
@@ -106,7 +105,7 @@ class Refiner:
         measured["map_agreement"] = scores.agreement(mask, pointed)
         measured["seed_map_agreement"] = scores.agreement(seed, pointed)
         measured |= self.clip.class_scores(drawn.image, mask)
-        measured["phash"] = phash(isolate(drawn.image, mask))
+        measured["phash"] = scores.phash(isolate(drawn.image, mask))
         if self.certainty is not None:
             measured["entropy"] = self.certainty.entropy(drawn.image, mask)
         return Refined(mask, seed, normalised, scores=measured, edge=self._edge(seed, pointed, found))

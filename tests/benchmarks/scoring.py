@@ -25,7 +25,7 @@ from stages.clean.rules import RULES, judge
 from stages.clean.table import read
 from stages.parts.masks import scores
 from stages.parts.masks.contour import energy, largest_contour, smoothness
-from stages.parts.masks.phash import phash
+from stages.parts.masks.scores import phash
 from stages.parts.store.atomic import write_csv
 from stages.refine.__main__ import COLUMNS, cells
 from tests.benchmarks.interleaved import interleaved, show

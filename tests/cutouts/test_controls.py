@@ -10,8 +10,7 @@ import pytest
 
 from stages.cutouts.blobs import blob
 from stages.cutouts.crop import framed
-from stages.cutouts.recipes import labels, recut
-from stages.cutouts.shuffled import shuffle_labels
+from stages.cutouts.recipes import labels, recut, shuffle_labels
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (30, 70), (128, 40)])

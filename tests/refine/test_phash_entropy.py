@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from stages.parts.masks.phash import phash
+from stages.parts.masks.scores import phash
 from stages.refine.entropy import normalised
 
 

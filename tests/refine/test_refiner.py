@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from stages.parts.errors import GraftError
 from stages.parts.masks.contour import turning
 from stages.parts.masks.doubt import alpha, doubted, ring
-from stages.parts.masks.phash import phash
 from stages.parts.masks.sam_prompts import STYLES, prompt
+from stages.parts.masks.scores import phash
 from stages.parts.pretrained.clip import Clip, isolate
 from stages.parts.pretrained.promptable import Candidates
 from stages.parts.pretrained.sam import Sam

@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.clean.rules import RULES
-from stages.parts.drawing.reasons import MEANINGS
+from stages.parts.drawing.page import MEANINGS
 from stages.refine.refiner import EMPTY_MASK, EMPTY_SEED
 from stages.report.__main__ import main
 

@@ -7,7 +7,34 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from stages.parts.drawing.reasons import MEANINGS
+# What the reason codes mean: the cleaner's, and why a sample never had a mask.
+MEANINGS = {
+    "large": "the mask covers too much of the image: it has run into the background",
+    "low": "too much of the mask lies in the lower half of the image",
+    "uneven": "the contour is shorter than that of the opened and closed mask",
+    "ragged": "the contour turns too much",
+    "small": "the mask covers too little of the image",
+    "jagged": "the contour turns too much for its length",
+    "scattered": "the mask has too many parts",
+    "split": "the largest part of the mask is too small a share of it",
+    "cut_off": "the mask touches too much of the image's border",
+    "doubted": "SAM predicts a low IoU of its mask",
+    "unstable": "the mask changes with SAM's threshold",
+    "strayed": "the mask has left the seed mask",
+    "off_map": "the mask has left the attribution map",
+    "other_class": "CLIP does not see the class in the cutout",
+    "rivalled": "CLIP sees another class as well",
+    "unusual": "the area is among the smallest or largest of the class",
+    "repeated": "the cutout looks like one that was kept before it",
+    "uncertain": "a trained segmenter is uncertain about it",
+    "surplus": "enough better ones were kept",
+    "empty_seed": "no seed mask came of the attribution map",
+    "empty_mask": "no mask came of the seed mask",
+    "non_finite_image": "the drawing has values that are no numbers",
+    "constant_image": "the drawing has one colour only",
+    "non_finite_map": "the attribution map has values that are no numbers",
+    "flat_map": "the attribution map has no contrast",
+}
 
 
 def page(

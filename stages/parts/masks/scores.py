@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stages.parts.masks.contour import Mask, circularity, energy, largest_contour, smoothness, turning
 
 Score = float | int
+HASHED, LOWEST = 32, 8  # of phash: the side of the picture, and of the square of frequencies
 
 
 def shape(mask: Mask) -> dict[str, Score]:
@@ -81,3 +82,15 @@ def attribution(mask: Mask, normalised: NDArray[np.float32]) -> dict[str, Score]
         "inside_attribution": float(inside.mean()) if inside.size else 0.0,
         "outside_attribution": float(outside.mean()) if outside.size else 0.0,
     }
+
+
+def phash(image: NDArray[np.uint8]) -> str:
+    """The common 64-bit DCT hash: images that look alike have hashes that differ in few bits.
+
+    (H, W, 3) uint8 RGB -> 16 hex digits: grey, 32 x 32, the 8 x 8 lowest frequencies, rows one by one, each above their
+    median or not. The first bit, the mean brightness, is nearly always 1."""
+    grey = cv2.resize(
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32), (HASHED, HASHED), interpolation=cv2.INTER_AREA
+    )
+    low = cv2.dct(grey)[:LOWEST, :LOWEST].reshape(-1)
+    return np.packbits(low > np.median(low)).tobytes().hex()

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.parts.recording.pairwise import slices
 from stages.parts.recording.recorder import Layer, Size, Tap, branch_rows, layer_size, own_taps, scores, text_tap
+from stages.parts.recording.self_attention import slices
 
 POWER = 4
 SELF_HALVINGS, CROSS_HALVINGS = 1, 2

@@ -7,20 +7,35 @@ the latent's own size,
     SA  = m + (1 - m) (s - min s) / (max s - min s)     rescaled to [m, 1]
 
 and SA multiplies the map of a word. (The published code sums P over j instead, which gives 1 at every pixel.)
+
+P of 64 x 64 pixels and 8 heads has 134 million entries for one image. No method wants it whole: each slice of queries
+is reduced before the next is computed, so the memory stays at SLICE entries whatever the size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from stages.parts.recording.pairwise import slices
-from stages.parts.recording.recorder import Layer, Size, Tap, branch_rows, own_taps
+from stages.parts.recording.recorder import Layer, Size, Tap, branch_rows, own_taps, scores, split_heads
 from stages.parts.recording.sampling import Branch
+
+SLICE = 2**22  # entries of P at a time: 16 MB in float32
+
+
+def slices(layer: Layer, query: Tensor, key: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+    """(row, queries, P) of each slice of one call: (B, N, heads * d) queries and keys; P is (heads, q, N) float32."""
+    q, k = (split_heads(tokens, layer.heads) for tokens in (query, key))
+    length = max(1, SLICE // (layer.heads * k.shape[2]))
+    for row in range(len(q)):
+        for start in range(0, q.shape[2], length):
+            part = slice(start, start + length)
+            one = scores(q[row : row + 1, :, part], k[row : row + 1], layer.heads, layer.scale)
+            yield row, part, one[0].softmax(-1)
 
 
 @dataclass

@@ -1,10 +1,15 @@
 """Arrays as bytes and back: PNG for uint8 images and masks, npy for the rest. Equal arrays, equal bytes."""
 
+from __future__ import annotations
+
 import io
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from stages.parts.errors import GraftError
 
 MODES = {(): "L", (3,): "RGB", (4,): "RGBA"}
 
@@ -37,3 +42,14 @@ def npy_bytes(array: NDArray) -> bytes:
 def npy_array(content: bytes) -> NDArray:
     """The array of an npy file. ValueError for pickled objects: nothing is ever unpickled."""
     return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def check_size(folder: Path | str, uid: str, image: NDArray, other: NDArray, what: str = "mask") -> None:
+    """GraftError, with the folder and both sizes, unless `other` is as high and as wide as the image.
+
+    image: (H, W, 3); other: (h, w) of any dtype, `what` is its name. A broken pair would shift or tear a cutout."""
+    if image.shape[:2] != other.shape[:2]:
+        raise GraftError(
+            f"{folder}: the {what} of {uid} has the size {other.shape[:2]}, its image {image.shape[:2]}; "
+            "delete the folder and run `dvc repro`"
+        )
