@@ -77,7 +77,8 @@ def world(tmp_path: Path) -> Path:
     trucks = {f"truck-{k:06d}": ("truck", TRUCK, box(10, 20, 10)) for k in range(3)}
     write_bank(tmp_path, "grafted", trucks | {"bus-000000": ("bus", BUS, box(12, 12, 250))})
     short = {"method": "dacs", "iterations": 4, "batch": 2, "warmup": 1, "encoder": None}
-    edit_params(tmp_path, lambda params: (params["train"].update(short), params["engine"].update(threads=1)))
+    edit_params(tmp_path, lambda params: params["train"].update(short))
+    edit_params(tmp_path, lambda params: params["engine"].update(threads=1))
     return tmp_path
 
 
