@@ -37,7 +37,7 @@ def table(shown: Shown) -> str:
             continue
         parent = baseline.get("data") or {}
         before = measures(parent)
-        lines.append((str(baseline.get("name") or baseline["rev"][:7]), *_numbers(before, None), ""))
+        lines.append((str(baseline.get("name") or baseline["rev"][:7]), *_numbers(before, {}), ""))
         rows = []
         for experiment in baseline.get("experiments") or []:
             last = experiment["revs"][0]
@@ -80,12 +80,12 @@ def flat(params: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def _numbers(after: Mapping[str, float], before: Mapping[str, float] | None) -> tuple[str, ...]:
+def _numbers(after: Mapping[str, float], before: Mapping[str, float]) -> tuple[str, ...]:
     cells = [f"{after['kept']:.0f}" if "kept" in after else "-"]
     cells += [f"{after[name]:.1f}" if name in after else "-" for name in ("base", "novel")]
     for name in ("base", "novel"):
-        known = before is not None and name in after and name in before
-        cells.append(f"{after[name] - before[name]:+.1f}" if known and before is not None else "")
+        known = name in after and name in before
+        cells.append(f"{after[name] - before[name]:+.1f}" if known else "")
     return tuple(cells)
 
 
