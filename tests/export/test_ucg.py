@@ -15,7 +15,7 @@ from stages.generate.__main__ import main as generate
 from stages.parts.store.samples import Sample, Shards, build, png_array, png_bytes
 from stages.refine.__main__ import main as refine
 from tests.export.conftest import KEPT, PROMPTS, point, sample
-from tests.refine.conftest import clip_folder
+from tests.parts.pretrained.conftest import clip_folder
 
 __all__ = ["clip_folder"]  # a fixture: tests ask for it by name
 

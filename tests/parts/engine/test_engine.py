@@ -118,7 +118,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from stages.parts.engine.spread import spread
-from tests.engine.test_engine import PROCESSES, Squares
+from tests.parts.engine.test_engine import PROCESSES, Squares
 if __name__ == "__main__":
     list(spread(Squares(Path(sys.argv[1])), range(100_000), PROCESSES))
 """
@@ -134,7 +134,7 @@ def alive(pid: int) -> bool:
 
 def test_a_killed_run_leaves_no_worker_behind(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text(KILLED)
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     run = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", tmp_path], env=os.environ | {"PYTHONPATH": str(root)}, cwd=root
     )

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_scenes
 
 from stages.parts.datasets.labels import LABELS
 from stages.parts.learning.branches import Branch, BranchedDataset
 from stages.parts.learning.transforms import Flip
 from stages.parts.store.samples import Shards
+from tests.train.conftest import write_scenes
 
 pytestmark = pytest.mark.usefixtures("root")
 

@@ -18,7 +18,7 @@ from stages.parts.prompts.prompt import draw
 from stages.parts.recording.ovam import record
 from stages.parts.recording.sampling import Switches
 from stages.parts.recording.unet import cross_attention, embed, embed_padded, self_attention
-from tests.generate.conftest import LATENT, SAMPLING, pipeline, sampled
+from tests.parts.recording.conftest import LATENT, SAMPLING, pipeline, sampled
 
 
 @pytest.mark.parametrize("name", ["stable_diffusion", "stable_diffusion_2", "stable_diffusion_xl"])

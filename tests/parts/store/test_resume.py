@@ -17,7 +17,7 @@ import pytest
 from stages.parts.errors import GraftError
 from stages.parts.store.samples import Built, Sample, Shards, build, key
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def wanted(count: int, salt: str = "a") -> dict[str, str]:

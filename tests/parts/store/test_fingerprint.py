@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from stages.parts.store.fingerprint import PINNED_AS, closure, fingerprint, pinned
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LOOK = """
 import json, sys
 from stages.parts.store.fingerprint import fingerprint

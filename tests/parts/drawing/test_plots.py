@@ -11,7 +11,7 @@ from dvc_render.vega import VegaRenderer
 
 from stages.parts.drawing import tables
 
-TEMPLATES = Path(__file__).parents[2] / ".dvc/plots"
+TEMPLATES = Path(__file__).parents[3] / ".dvc/plots"
 NAMES = ["road", "bus"]
 RUN = {"classes": NAMES, "confusion": [[9, 1], [5, 5]], "IoU": {"road": 60.0, "bus": 45.45}} | dict.fromkeys(
     tables.MEANS, 50.0

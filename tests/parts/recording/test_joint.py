@@ -20,7 +20,7 @@ from stages.parts.recording.joint import grid, joint_attention
 from stages.parts.recording.methods import recording
 from stages.parts.recording.recorder import listening
 from stages.parts.recording.sampling import Sampling
-from tests.generate.conftest import autoencoder, text_config
+from tests.parts.recording.conftest import autoencoder, text_config
 
 SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond", attribution="daam")
 

@@ -24,7 +24,7 @@ from stages.parts.recording.recorder import Tap, layer_size, listening
 from stages.parts.recording.sampling import Way
 from stages.parts.recording.self_attention import SelfAttention
 from stages.parts.recording.unet import cross_attention, embed, embed_padded, halvings, self_attention
-from tests.generate.conftest import LATENT, SAMPLING, sampled
+from tests.parts.recording.conftest import LATENT, SAMPLING, sampled
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_bank
 from mmseg.registry import TRANSFORMS
-from test_paste import bank, paste, pasting, run, street
 
 from stages.parts.pasting.composite import Edge, match_colours, resize
 from stages.parts.pasting.paste import PasteCutouts
 from stages.parts.pasting.place import Scale
 from stages.train.presets import TRAIN
+from tests.parts.pasting.test_paste import bank, paste, pasting, run, street
+from tests.train.conftest import write_bank
 
 SCENE = np.full((12, 12, 3), 100, np.uint8)
 WALL = np.full((12, 12), 2, np.uint8)

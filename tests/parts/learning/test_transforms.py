@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BUS, CAR, write_bank
 
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
@@ -17,6 +16,7 @@ from stages.parts.pasting.paste import PasteCutouts, read_bank
 from stages.parts.pasting.place import Scale
 from stages.parts.store.samples import Shards, png_bytes
 from stages.train import setup
+from tests.train.conftest import BUS, CAR, write_bank
 
 
 def results(draw: int = 0, height: int = 40, width: int = 60) -> dict:

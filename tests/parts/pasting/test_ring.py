@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_paste import pasting, run, street
 
 from stages.cutouts.crop import framed
 from stages.parts.datasets.labels import LABELS
 from stages.parts.masks.doubt import ring
 from stages.parts.pasting.composite import object_box, resize, resize_object
 from stages.parts.pasting.place import Scale, anywhere, ground_table, on_ground
+from tests.parts.pasting.test_paste import pasting, run, street
 
 TALL, WIDE = 28, 21
 
