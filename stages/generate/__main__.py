@@ -37,6 +37,7 @@ from stages.parts.prompts.prompt import Prompt, cut
 from stages.parts.recording.sampling import Sampling, Switches
 from stages.parts.sections import check_class, read
 from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.keys import slug
 from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes, png_bytes
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _arguments(argv: Sequence[str]) -> str:
 
 
 def _uid(name: str, seed: int) -> str:
-    return f"{name.replace(' ', '_')}-{seed:06d}"
+    return f"{slug(name)}-{seed:06d}"
 
 
 def _common(settings: Generate, source: Source, folder: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
+from stages.parts.store.places import check_place
 from stages.parts.store.samples import Shards, png_array, png_bytes
 from stages.train.params import Params
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.folder.exists() and any(args.folder.iterdir()):
         raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
 
+    check_place(args.folder)
     pixels: dict[str, dict[int, int]] = {}
     for draw in tqdm(range(args.passes * len(source)), desc="materialise", unit="image"):
         turn, place = divmod(draw, len(source))

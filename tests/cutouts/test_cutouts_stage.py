@@ -190,7 +190,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no column": (
         lambda place: (place / BUS_CSV).write_text("uid\n"),
         "blobs",
-        "has no columns uid, kept and reason",
+        "has no column kept, reason",
     ),
     "no index": (lambda place: (place / BUS_INDEX).unlink(), "grafted", BUS_INDEX),
     "gone": (

@@ -1,3 +1,3 @@
-from tests.parts.recording.conftest import grammar
+from tests.parts.recording.conftest import grammar, tokenizer
 
-__all__ = ["grammar"]
+__all__ = ["grammar", "tokenizer"]

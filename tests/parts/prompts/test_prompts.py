@@ -112,8 +112,8 @@ def test_a_full_size_vocabulary_has_400_prompts_that_name_the_class(name: str) -
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        (GRAMMAR, "", "no prompt grammar; write the keys subtypes, places, template"),
-        (GRAMMAR, "- a\n- b", "no prompt grammar"),
+        (GRAMMAR, "", "must be a table: a prompt grammar with the keys subtypes, places, template"),
+        (GRAMMAR, "- a\n- b", "must be a table"),
         ("[at night, at the train station]", "[at night", "no valid YAML"),
         ('style: ", color"', "style: a\nstyle: b", "no valid YAML.*duplicate key"),
         ("places: [at night, at the train station]\n", "", "key places is missing; add it"),
