@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_refine(params.refine)
     check_train(params.train)
     for place in PLACES:
-        check_place(Path(place))
+        check_place(Path(place, "x"))
 
 
 def check_scenes(params: Scenes) -> None:

@@ -19,6 +19,8 @@ def check_place(path: Path) -> None:
                 raise GraftError(f"{path} cannot be written; name another place, or make it writable")
             path = path.parent
         while not path.exists():
+            if path.is_symlink():
+                raise GraftError(f"{path} is a link that leads nowhere; mend or remove it")
             path = path.parent
         with tempfile.TemporaryFile(dir=path):
             pass
