@@ -27,7 +27,9 @@ FULL = (
     "images or engine.workers, or end what else runs; what was finished is kept"
 )
 # torch's words, which its classes do not tell apart; torch itself is not loaded here.
-OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|Insufficient memory")
+OUT_OF_MEMORY = re.compile(
+    "can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|Insufficient memory"
+)
 NO_DEVICE = re.compile(
     "NVIDIA driver|No CUDA GPUs|not compiled with CUDA|invalid device ordinal|nvalid device string"
     "|device type at start of device string|device >= 0|PyTorch is not linked with support for"
@@ -103,7 +105,7 @@ def open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if number == 0 else "w"))
 
 
 def flush() -> None:
