@@ -59,7 +59,7 @@ def check_name(name: str, where: str) -> None:
     """A plain file name of printable characters; never a path, never hidden, never one of ours."""
     if not name.isprintable() or set(name) & set('/\\:*?"<>|') or name.startswith(".") or len(name.encode()) > 200:
         raise GraftError(f"{where}: {name!r} is no plain file name; nothing of this record is fetched")
-    if name.endswith(".part") or name == RECORD_NAME:
+    if name.endswith(".part") or name in (RECORD_NAME, "unpacked"):
         raise GraftError(f"{where}: {name!r} is a name that fetch keeps for itself")
 
 
@@ -74,4 +74,6 @@ def in_folder(folder: Path) -> list[Listed]:
     found = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     if not found:
         raise GraftError(f"{folder} holds no file; put the record's files there")
+    for path in found:
+        check_name(path.name, str(folder))
     return [Listed(path.name, path.stat().st_size, None, str(path)) for path in found]
