@@ -39,7 +39,7 @@ from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.compare.experiments import experiments
 from stages.compare.machines import differences
 from stages.evaluate import params as evaluating
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.preset import overlay
@@ -227,7 +227,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--method", choices=COMPARED, default="daformer", help="whose settings the ablation changes; default daformer"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
+    parser.add_argument("--seeds", type=seed, nargs="+", default=[0], help="default 0")
     parser.add_argument("--iterations", type=int, help="instead of train.iterations: a shorter, weaker comparison")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--threads", type=int, help="of each, instead of engine.threads")

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.evaluate.params import Params
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_changed
 from stages.parts.store.shards import Shards
@@ -64,7 +64,7 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", help="the recipe of a trained segmenter, for example baseline or grafted")
-    parser.add_argument("seed", type=int, help="its seed")
+    parser.add_argument("seed", type=seed, help="its seed")
     args = parser.parse_args(argv)
     return args.recipe, args.seed
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
@@ -87,12 +87,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", help="a folder of data/cutouts/, for example grafted")
-    parser.add_argument("seed", type=int, help="seed of the pasting, as of a training")
+    parser.add_argument("seed", type=seed, help="seed of the pasting, as of a training")
     parser.add_argument("folder", type=Path, help="where to; empty, or not there yet")
     parser.add_argument("--passes", type=int, default=1, help="times that each source image is written")
     args = parser.parse_args(argv)
-    if args.seed < 0 or args.passes < 1:
-        raise GraftError("the seed must be 0 or more, and --passes 1 or more")
+    if args.passes < 1:
+        raise GraftError(f"--passes must be 1 or more (it is {args.passes})")
     return args
 
 

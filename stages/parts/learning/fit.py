@@ -85,7 +85,7 @@ def fit(
 
 def make_deterministic(seed: int) -> None:
     """The same bytes from every run; MMLogger's 200 lines on where each weight comes from are left out."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's products differ from run to run
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it CUDA's products differ from run to run
     set_random_seed(seed, deterministic=True)
     # Deterministic mode also fills all memory that torch.empty gives, so that whoever reads it unwritten would read
     # the same. No operation here does; the filling is an eighth of a step's time.
