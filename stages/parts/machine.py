@@ -21,12 +21,15 @@ LIBRARIES = (
     "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OPENBLAS_", "GOTO_", "BLIS_", "NPY_", "OPENCV_",
     "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )  # fmt: skip
+WAITING = (
+    "OMP_WAIT_POLICY"  # stays: whether idle threads spin or sleep rounds nothing, and a busy machine wants PASSIVE
+)
 
 
 def pin() -> None:
     """Set the environment of this process and of those it starts, if it runs a command of ours."""
     if is_ours():
-        for name in [name for name in os.environ if name.startswith(LIBRARIES)]:
+        for name in [name for name in os.environ if name.startswith(LIBRARIES) and name != WAITING]:
             del os.environ[name]
         os.environ.update(arithmetic(threads()))
 
