@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from stages.doctor.clone import disk, packages, said_by_dvc, said_by_git
 from stages.doctor.hardware import cpu, gpus, memory, system, torch_computes_with
 from stages.doctor.private import without_paths
-from stages.doctor.training import training
+from stages.doctor.training import record, training
 from stages.parts.command import command
 
 PAGE = {
@@ -36,9 +36,16 @@ PAGE = {
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m stages.doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args(argv)
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="for maintainers, after a change that is meant to train to other bytes: "
+        "write recorded.json anew"
+    )  # fmt: skip
+    if parser.parse_args(argv).record:
+        record()
+        return
     for name, look in PAGE.items():
         lines = without_paths(look()).splitlines() or ["nothing"]
         print(f"{name + ':':12} {lines[0]}", *(f"{'':12} {line}" for line in lines[1:]), sep="\n", flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def without_paths(text: str, here: Path | None = None, home: str | None = None) -> str:
-    """The text with this folder as a dot and each path at or below the home folder as a tilde, links followed or not."""
+    """The text with this folder as a dot, and each path at or below the home folder as a tilde."""
     here, home = here or Path.cwd(), home or os.path.expanduser("~")
     for place in {str(here), str(here.resolve())}:
         text = re.sub(re.escape(place) + r"(?![\w.-])", ".", text)

@@ -30,7 +30,7 @@ class Trained(NamedTuple):
 
 
 def training() -> str:
-    """Whether this machine trains to the recorded bytes; if not, from which iteration on it differs, and by how much."""
+    """Whether this machine trains to the recorded bytes; if not, from which iteration on and by how much not."""
     told = json.loads(RECORDED.read_text(encoding="utf-8"))
     recorded = Trained(told["weights"], told["losses"])
     try:
@@ -74,10 +74,6 @@ def beside(here: Trained, recorded: Trained, instructions: str | None) -> str:
 
 
 def record() -> None:
-    """Write down what this machine trains to; for maintainers, once what a training computes was changed on purpose."""
+    """Write down what this machine trains to."""
     with tempfile.TemporaryDirectory() as folder:
         RECORDED.write_text(json.dumps(train(Path(folder))._asdict()) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    record()

@@ -32,7 +32,8 @@ OUT_OF_MEMORY = re.compile(
 )
 NO_DEVICE = re.compile(
     "NVIDIA driver|No CUDA GPUs|not compiled with CUDA|invalid device ordinal|nvalid device string"
-    "|device type at start of device string|device >= 0|PyTorch is not linked with support for"
+    "|device type at start of device string|device >= 0|not linked with support for"
+    "|with arguments from the '\\w+' backend"
 )
 STOPPED = 128 + 2  # as a shell counts: by Ctrl-C
 UNREAD = 128 + 13  # what it writes is read no more, as by `| head`
