@@ -119,7 +119,7 @@ def load(path: Path, command: str) -> Any:
     except FileNotFoundError:
         raise GraftError(f"{path} is missing; run `{command}` or `dvc repro`") from None
     except ValueError:
-        raise GraftError(f"{path} is no valid JSON; delete it and run `{command}` or `dvc repro`") from None
+        raise GraftError(f"{path} is no valid JSON; run `{command}` or `dvc repro`") from None
 
 
 def read_run(recipe: str, seed: int, params: Params) -> dict[str, Any]:
@@ -145,7 +145,9 @@ def read_curve(recipe: str, seed: int) -> list[tables.Row]:
         try:
             curve = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
         except (TypeError, ValueError):
-            raise GraftError(f"{path} has a cell that is no number; delete it and {again}") from None
+            raise GraftError(
+                f"{path} has a cell that is no number; `dvc checkout {path}` brings it back, or {again}"
+            ) from None
     return [{"recipe": recipe, "seed": seed, **row} for row in tables.thinned(curve)]
 
 
