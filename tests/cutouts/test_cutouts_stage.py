@@ -270,4 +270,4 @@ def test_a_damaged_shard_is_one_sentence(place: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["grafted"])
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1 and "is missing or damaged; delete this file" in error[0]
+    assert len(error) == 1 and "is missing or damaged; run " in error[0]

@@ -28,7 +28,7 @@ def _stages(folder: Path) -> Iterator[str]:
         line = "" if path.parent == Path() else f"{path.with_suffix('.yaml').as_posix()}:"
         # What advises may not fail for a lock that is damaged itself.
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError, YAMLError):
-            for name, stage in YAML(typ="safe", pure=True).load(path.read_bytes())["stages"].items():
+            for name, stage in YAML(typ="safe").load(path.read_bytes())["stages"].items():
                 outputs = [Path(out["path"]) for out in stage.get("outs", [])]
                 if any(output in (folder, *folder.parents) for output in outputs):
                     yield f"{line}{name}"

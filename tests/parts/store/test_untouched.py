@@ -87,7 +87,8 @@ def test_a_table_beside_the_samples_stays_until_they_change(tmp_path: Path) -> N
 def test_a_run_killed_after_it_packed_leaves_shards_that_the_next_takes_as_they_are(tmp_path: Path) -> None:
     run(tmp_path / "a")
     whole, before = content(tmp_path / "a"), stamps(tmp_path / "a")
-    (tmp_path / "a/index.jsonl").unlink()
+    for path in (tmp_path / "a").glob("*.jsonl"):
+        path.unlink()
 
     def interrupted(uids: list[str]) -> Iterator[Sample]:
         yield from make(uids)
