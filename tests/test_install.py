@@ -187,6 +187,11 @@ def wheel(folder: Path, name: str) -> None:
             opened.writestr(path, content)
 
 
+def lose(*files: Path) -> None:
+    for file in files:
+        file.unlink()
+
+
 def test_an_installation_that_was_stopped_goes_on(path: Path, tmp_path: Path) -> None:
     """Between two packages, in the middle of one, and before the last word: the same make ends with all of it."""
     names = ("setuptools", "wheel", "Cython", "one", "two", "three")
@@ -204,7 +209,7 @@ def test_an_installation_that_was_stopped_goes_on(path: Path, tmp_path: Path) ->
     for stop in (
         lambda: None,
         lambda: shutil.rmtree(packages / "two-1.0.dist-info"),
-        lambda: [(packages / "three-1.0.dist-info/RECORD").unlink(), (packages / "three.py").unlink()],
+        lambda: lose(packages / "three-1.0.dist-info/RECORD", packages / "three.py"),
         lambda: (packages / "one.py").touch(),
     ):
         stop()

@@ -48,6 +48,7 @@ from stages.parts.sections import read
 from stages.parts.store import samples
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.lock import alone
 from stages.train import params as training
 
 MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         per_class = Counter(row["class"] for row in samples.Shards("data/cutouts/grafted").rows)
         name, cells = f"ablation-{args.method}", ablation(args.method, max(per_class.values(), default=0))
     told = Path(f"metrics/compare/{name}.json")
-    print(table(compare(cells, args.seeds, args.jobs, told, args.iterations, args.threads)))
+    with alone("data/compare"):  # both comparisons have cells of one name
+        print(table(compare(cells, args.seeds, args.jobs, told, args.iterations, args.threads)))
 
 
 def compare(

@@ -19,10 +19,14 @@ one.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from stages.parts.command import command, seed
 from stages.parts.sections import read
+from stages.parts.store.lock import alone
 from stages.train.params import Params
 
 
@@ -30,9 +34,11 @@ from stages.train.params import Params
 def main(argv: Sequence[str] | None = None) -> None:
     recipe, number, workers = _arguments(argv)
     params = read(Params)
-    from stages.train.training import train  # here, for torch and mmseg take seconds to load
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, which train one segmenter together
+    with alone(Path(f"data/.work/{recipe}-{seed}")) if first else contextlib.nullcontext():
+        from stages.train.training import train  # here, for torch and mmseg take seconds to load
 
-    train(params.train, params.engine.threads, recipe, number, workers)
+        train(params.train, params.engine.threads, recipe, number, workers)
 
 
 def _arguments(argv: Sequence[str] | None) -> tuple[str, int, int]:

@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -24,17 +25,20 @@ from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
+from stages.parts.store.lock import LOCK, alone
 from stages.parts.store.places import check_place
 from stages.parts.store.samples import Shards, png_array, png_bytes
 from stages.train.params import Params
+
+if TYPE_CHECKING:
+    from stages.parts.pasting.paste import PasteCutouts
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
-    from stages.parts.learning.branches import read_label  # here, for torch and mmseg take seconds to load
-    from stages.parts.learning.rare_classes import count
-    from stages.parts.pasting.paste import read_bank
+    check_place(args.folder)
+    from stages.parts.pasting.paste import read_bank  # here, for torch and mmseg take seconds to load
     from stages.train import setup
 
     train = read(Params).train
@@ -42,11 +46,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not source.rows:
         raise GraftError(f"{source.folder} holds no image; run the stage scenes with scenes.source >= 1")
     paste = setup.pasting(train.paste, read_bank(bank, LABELS))
-    images, labels = args.folder / "images", args.folder / "labels"
-    if args.folder.exists() and any(args.folder.iterdir()):
-        raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
+    with alone(args.folder):
+        if any(path.name != LOCK for path in args.folder.iterdir()):
+            raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
+        write(args, source, paste)
 
-    check_place(args.folder)
+
+def write(args: argparse.Namespace, source: Shards, paste: PasteCutouts) -> None:
+    """Every pass over the source, and the two tables."""
+    from stages.parts.learning.branches import read_label
+    from stages.parts.learning.rare_classes import count
+
+    images, labels = args.folder / "images", args.folder / "labels"
     pixels: dict[str, dict[int, int]] = {}
     for draw in tqdm(range(args.passes * len(source)), desc="materialise", unit="image"):
         turn, place = divmod(draw, len(source))

@@ -92,7 +92,7 @@ def test_a_damaged_shard_is_one_sentence(place: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["explain", "bus", "--out", "drawn"])
     error = capsys.readouterr().err
-    assert "is missing or damaged; delete this file" in error and error.count("\n") == 1
+    assert "is missing or damaged; run " in error and error.count("\n") == 1
 
 
 def test_a_mask_of_another_size_than_its_image_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from stages.parts.engine import workers
 from stages.parts.engine.params import Engine
 from stages.parts.engine.spread import spread
 from stages.parts.errors import GraftError
@@ -49,8 +52,8 @@ def results(folder: Path, engine: Engine, jobs: int = 9) -> list[tuple[int, floa
     return sorted(spread(Squares(folder), range(jobs), engine))
 
 
-def test_results_come_back_in_order_from_one_worker(tmp_path: Path) -> None:
-    assert [job for job, *_ in spread(Squares(tmp_path), range(9), THREADS)] == list(range(9))
+def test_one_worker_is_opened_once_and_does_every_job_once(tmp_path: Path) -> None:
+    assert sorted(job for job, *_ in spread(Squares(tmp_path), range(9), THREADS)) == list(range(9))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -104,6 +107,67 @@ def test_a_killed_ray_worker_is_replaced_and_nothing_is_lost_or_done_twice(tmp_p
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(GraftError, match=r"engine.address '127.0.0.1:1' is no Ray cluster"):
         list(spread(Squares(tmp_path), [1], Engine(workers=1, address="127.0.0.1:1", threads=1)))
+
+
+CLUSTER = """
+import json, sys, time
+import ray
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
+cluster.connect()
+held = json.loads(sys.argv[2])
+
+@ray.remote(**held)
+class Held:
+    pass
+
+others = [Held.remote()] if held else []
+ray.get([one.__ray_ready__.remote() for one in others])
+print(cluster.address, flush=True)
+sys.stdin.read()
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@contextlib.contextmanager
+def cluster(has: dict[str, int], held: dict[str, int]) -> Iterator[str]:
+    """The address of a Ray cluster with so many "num_gpus" and "num_cpus", some of them held by another job."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER, json.dumps(has), json.dumps(held)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield next(line.strip() for line in process.stdout if line.startswith(("127.", "1", "2")))
+    finally:
+        process.communicate("")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("has", "held", "said"),
+    [
+        ({"num_cpus": 2}, {}, "engine.workers: 2, not 6: the cluster has no more CPU cores free"),
+        ({"num_cpus": 4, "num_gpus": 2}, {}, "engine.workers: 2, not 6: the cluster has no more GPUs free"),
+        ({"num_cpus": 4, "num_gpus": 2}, {"num_gpus": 1}, "engine.workers: 1, not 6: the cluster has no more GPUs"),
+        ({"num_cpus": 3}, {"num_cpus": 2}, "engine.workers: 1, not 6: the cluster has no more CPU cores free"),
+    ],
+)
+def test_more_workers_than_a_cluster_has_room_for_are_capped_with_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], has: dict[str, int], held: dict[str, int], said: str
+) -> None:
+    with cluster(has, held) as address:
+        found = results(tmp_path, Engine(workers=6, address=address, threads=1), jobs=20)
+    assert [job for job, *_ in found] == list(range(20))
+    assert said in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_cluster_in_use_is_one_sentence_and_no_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "PLACED", 5.0)
+    with cluster({"num_cpus": 1}, {"num_cpus": 1}) as address, pytest.raises(GraftError, match=r"no CPU core was free"):
+        list(spread(Squares(tmp_path), [1], Engine(workers=1, address=address, threads=1)))
 
 
 def test_a_reader_who_stops_early_leaves_no_worker_behind(tmp_path: Path) -> None:

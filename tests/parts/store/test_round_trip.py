@@ -38,13 +38,21 @@ def test_reading_gives_what_was_made_in_the_order_of_uids(tmp_path: Path) -> Non
     assert shards.read("bus-1")["image.png"] == b"bus-1" * 300
 
 
-def test_a_finished_folder_holds_shards_and_index_only(tmp_path: Path) -> None:
+def test_a_finished_folder_holds_shards_their_rows_and_the_index_only(tmp_path: Path) -> None:
     (tmp_path / "x" / "old").mkdir(parents=True)
     (tmp_path / "x" / "old" / "table.csv").write_text("a")
     shards = build_three(tmp_path / "x")
     names = {path.name for path in (tmp_path / "x").iterdir()}
-    assert names == {"index.jsonl", *(row["shard"] for row in shards.rows)}
-    assert len(names) == 3
+    tars = {row["shard"] for row in shards.rows}
+    assert names == {"index.jsonl", *tars, *(tar.replace(".tar", ".jsonl") for tar in tars)}
+    assert len(names) == 5
+
+
+def test_the_rows_beside_the_shards_are_the_index(tmp_path: Path) -> None:
+    build_three(tmp_path / "x", score=0.25)
+    beside = sorted(set((tmp_path / "x").glob("*.jsonl")) - {tmp_path / "x/index.jsonl"})
+    assert len(beside) == 2
+    assert b"".join(path.read_bytes() for path in beside) == (tmp_path / "x/index.jsonl").read_bytes()
 
 
 def test_tar_headers_are_canonical(tmp_path: Path) -> None:
@@ -81,17 +89,49 @@ def test_a_damaged_sample_is_named_with_its_shard_and_the_fix(tmp_path: Path) ->
     content[content.index(b"bus-2bus-2")] ^= 1
     path.write_bytes(content)
     assert shards.read("bus-1")["a.npy"] == b"1"
-    with pytest.raises(GraftError, match=rf"{path.name}: sample bus-2 is .*damaged; delete this file"):
+    with pytest.raises(GraftError, match=rf"{path.name}: sample bus-2 is .*damaged; run .*all that is whole is kept"):
         list(Shards(tmp_path / "x"))
     path.unlink()
     with pytest.raises(GraftError, match=rf"{path.name}: sample bus-1 is missing"):
         Shards(tmp_path / "x").read("bus-1")
 
 
+@pytest.mark.parametrize("damage", ["emptied", "cut after a line", "a line doubled", "another folder's"])
+def test_an_index_that_reads_well_and_is_not_the_shards_is_refused(tmp_path: Path, damage: str) -> None:
+    build_three(tmp_path / "x")
+    index = tmp_path / "x/index.jsonl"
+    lines = index.read_bytes().splitlines(keepends=True)
+    build(
+        tmp_path / "y", {"bus-1": "k"}, lambda uids: [Sample(u, "k", {}, {"image.png": b"1"}) for u in uids], title="y"
+    )
+    other = (tmp_path / "y/index.jsonl").read_bytes()
+    index.write_bytes(
+        {"emptied": b"", "cut after a line": lines[0] + lines[1], "another folder's": other}.get(
+            damage, b"".join([*lines, lines[-1]])
+        )
+    )
+    with pytest.raises(GraftError, match=r"index.jsonl.* (are not the same|line 4 is damaged); run "):
+        Shards(tmp_path / "x")
+
+
+def test_a_folder_without_rows_beside_its_shards_is_read_as_before(tmp_path: Path) -> None:
+    """As written before there were any; the next run adds them."""
+    shards = build_three(tmp_path / "x")
+    for row in shards.rows:
+        (tmp_path / "x" / row["shard"].replace(".tar", ".jsonl")).unlink(missing_ok=True)
+    assert len(list(Shards(tmp_path / "x"))) == 3
+    build_three(tmp_path / "x")
+    assert len(list((tmp_path / "x").iterdir())) == 5
+
+
 def test_a_changed_row_is_damage(tmp_path: Path) -> None:
     build_three(tmp_path / "x", score=0.25)
     index = tmp_path / "x" / "index.jsonl"
     index.write_text(index.read_text().replace("0.25", "0.75", 1))
+    with pytest.raises(GraftError, match=r"index.jsonl and the rows beside the shards are not the same"):
+        Shards(tmp_path / "x")
+    for path in (tmp_path / "x").glob("0*.jsonl"):
+        path.unlink()
     with pytest.raises(GraftError, match="bus-1"):
         list(Shards(tmp_path / "x"))
 
@@ -108,12 +148,12 @@ def test_a_changed_row_is_damage(tmp_path: Path) -> None:
 )
 def test_a_malformed_index_is_one_sentence(tmp_path: Path, line: str) -> None:
     (tmp_path / "index.jsonl").write_text(line + "\n")
-    with pytest.raises(GraftError, match=r"index.jsonl: line 1 is damaged; delete"):
+    with pytest.raises(GraftError, match=r"index.jsonl: line 1 is damaged; run .* all that is whole is kept"):
         Shards(tmp_path)
 
 
 def test_a_missing_folder_and_an_unknown_uid_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(GraftError, match=r"nowhere/index.jsonl is missing; run"):
+    with pytest.raises(GraftError, match=r"nowhere/index.jsonl is missing; `dvc pull` it, or run"):
         Shards(tmp_path / "nowhere")
     with pytest.raises(GraftError, match="has no sample tram-7; run"):
         build_three(tmp_path / "x").read("tram-7")
@@ -199,7 +239,7 @@ def test_verify_finds_what_is_damaged_before_it_is_read(tmp_path: Path) -> None:
     last = tmp_path / "x" / shards.rows[-1]["shard"]
     whole = last.read_bytes()
     last.write_bytes(whole.replace(b"car-0car-0", b"car-0car-1", 1))
-    with pytest.raises(GraftError, match=r"sample car-0 is missing or damaged; delete this file"):
+    with pytest.raises(GraftError, match=r"sample car-0 is missing or damaged; run the stage"):
         Shards(tmp_path / "x").verify()
     last.unlink()
     with pytest.raises(GraftError, match=r"sample car-0 is missing or damaged"):
