@@ -1,7 +1,7 @@
 """Take the photos: captioned, labelled pictures of one to three objects, the small world's Pascal VOC.
 
 in        params.yaml: photos
-out       data/photos/{train,val,test}/: shards of image.jpg (RGB) and label.png (uint8 ids of the label space small_voc:
+out       data/photos/{train,val,test}/: shards of image.jpg (RGB) and label.png (uint8 ids of label space small_voc:
           0 = background, 1 to 6 car, truck, bus, train, person, motorcycle; 255 = ignore, a pixel around each object).
           A row has the caption, the place, the classes (in the caption's order) and subtypes, and counts the pixels of
           every class. parts/store/photo_shards.py reads them as PNG; `python -m stages.export.voc` writes VOC's folders
