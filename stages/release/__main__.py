@@ -3,7 +3,7 @@
 in    lines/miniature/data/{book/heldout, book/groups_heldout, models/MODEL}
 out   metrics/miniature.json; metrics/two_objects.png, 64 drawings of two things; models/miniature/MODEL, kept in git
       (no declared out: see lines/miniature/dvc.yaml)
-command   python -m stages.release [MODEL ...]        cost   10 min on one core for all. Of the models that are named the
+command   python -m stages.release [MODEL ...]        cost   10 min on one core for all. Of named models the
           figures are measured anew, the others stay
 expected  scorer: 0.90 or more of the drawings of every class; sam: mean IoU 0.85 or more; two_objects: 0.70 or more;
           vit: a linear probe 10 points above random weights; saliency: max F 0.90 or more
