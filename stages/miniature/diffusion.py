@@ -33,9 +33,9 @@ from stages.parts.command import command
 OUT = Path("lines/miniature/data/models/diffusion")
 OUT_GROUPS = Path("lines/miniature/data/models/diffusion_groups")
 STEPS, LR = 4000, 1e-3
-GROUP_STEPS, GROUP_LR = 1500, 5e-4
+GROUP_STEPS, GROUP_LR = 1200, 5e-4
 GROUP_LENGTH = 40  # tokens of a text that names three objects, and their classes again behind it
-SINGLES, GROUPS = 4000, 8000  # pages that are folded into latents
+SINGLES, GROUPS = 2000, 5000  # pages that are folded into latents
 
 
 class TextTable:

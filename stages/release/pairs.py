@@ -6,6 +6,7 @@ How far this look can be trusted is measured too, on held-out pages, whose objec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ SMALLEST, SAME = 0.015, 0.6  # area of an object as a share of the picture; IoU 
 SHOWN, COLUMNS = 64, 8  # of the contact sheet
 
 Drawing = tuple[NDArray[np.uint8], tuple[str, str]]
+Look = Callable[[NDArray[np.uint8]], set[str]]
 
 
 class Detector:
@@ -73,7 +75,7 @@ def drawings(pipe: Any, params: Params) -> list[Drawing]:
     return list(zip(drawn(pipe, texts, FIRST_SEED, params), asked, strict=True))
 
 
-def both_shown(look: Detector, pictures: list[Drawing]) -> dict[str, float]:
+def both_shown(look: Look, pictures: list[Drawing]) -> dict[str, float]:
     """Share of the drawings that show both classes, at least one of them, and a class that was not asked for."""
     seen = [(look(image), set(asked)) for image, asked in tqdm(pictures, desc="looking for two", unit="drawing")]
     return {
@@ -83,7 +85,7 @@ def both_shown(look: Detector, pictures: list[Drawing]) -> dict[str, float]:
     }
 
 
-def check(look: Detector, groups: Book) -> dict[str, float]:
+def check(look: Look, groups: Book) -> dict[str, float]:
     """The same shares of held-out pages with two objects of different classes: what the look itself can see."""
     known: list[Drawing] = []
     for k, row in enumerate(groups.pages):
