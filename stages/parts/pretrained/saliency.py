@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained.weights import BACK, WEIGHTS, check_weights, load, load_model
+from stages.parts.pretrained.header import BACK, check_weights
+from stages.parts.pretrained.weights import WEIGHTS, load, load_model
 
 SMALL = "small_u2net"
 ONNX_SIDE = 320  # what U2-Net was trained at
