@@ -26,6 +26,7 @@ from stages.parts.pretrained import weights
 from stages.parts.pretrained.header import check_weights
 from stages.parts.sections import Recipes, Seeds, content, read
 from stages.parts.store.places import check_place
+from stages.photos import params as photographing
 from stages.refine import params as refining
 from stages.refine.params import Refine
 from stages.scenes import params as staging
@@ -41,8 +42,8 @@ PLACES = (
 
 
 class Params(
-    staging.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params, training.Params,
-    evaluating.Params,
+    staging.Params, photographing.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params,
+    training.Params, evaluating.Params,
 ):  # fmt: skip
     """The whole file."""
 

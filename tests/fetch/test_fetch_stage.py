@@ -242,6 +242,7 @@ def test_a_place_that_is_no_record_is_refused_and_pins_nothing(
         "http://[::1", "http://", "https://:443/x", "http://a:port/", "http://a:99999/", "http:///record", "ftp://a/b",
         "s3://bucket/x", "file://data/zenodo", "http://a b/", "http://\ud800/", "a\0b", "http://.example.invalid:80/",
     ],
+    ids=ascii,
 )  # fmt: skip
 def test_a_malformed_address_is_a_sentence(site: Site, capsys: pytest.CaptureFixture, address: str) -> None:
     assert complaint(capsys, site, "--from", address)

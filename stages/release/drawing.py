@@ -1,20 +1,8 @@
-"""Examine the small models and put them where the main line finds them.
-
-in    lines/miniature/data/{book/heldout, models/{diffusion, clip, sam, encoder}}
-out   metrics/miniature.json; models/miniature/{diffusion, clip, sam, encoder}, kept in git (no declared out: see
-      dvc.yaml)
-command   python -m stages.miniature.release        cost   4 min on one core
-expected  scorer: 0.90 or more of the drawings of every class; sam: mean IoU 0.85 or more
-source    each measure as its function says; drawing a page again: SDEdit, Meng et al. 2022
-"""
+"""What the drawing model, its autoencoder and the scorer can do."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,72 +10,31 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionImg2ImgPipeline
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import safe_open
 from tqdm import tqdm
 
 from stages.generate import params as generating
 from stages.generate import sampler
 from stages.miniature.book import Book
-from stages.miniature.picturebook import PLACES
-from stages.miniature.sam import point_prompts
 from stages.miniature.vae import to_pixels
-from stages.parts.command import command
 from stages.parts.masks.dense_crf import dense_crf
-from stages.parts.masks.points import cross
-from stages.parts.masks.sam_prompts import on_object
 from stages.parts.masks.seed import hard_seed
 from stages.parts.pretrained.clip import Clip
-from stages.parts.pretrained.sam import Sam
 from stages.parts.recording.ovam import record, word_maps
 from stages.parts.recording.unet import cross_attention, embed
-from stages.parts.sections import read
+from stages.parts.world.backdrops import PLACES
 from stages.parts.world.objects import SUBTYPES
 from stages.refine import params as refining
+from stages.release.cutting import iou
 
-MADE, SHIPPED = Path("lines/miniature/data/models"), Path("models/miniature")
 KINDS = tuple(SUBTYPES)
 PER_CLASS = 32  # drawings per class that the scorer judges
-PAGES = 300  # held-out pages for SAM and the scorer
+PAGES = 300  # held-out pages for the autoencoder and the scorer
 CLASS_TOKEN = 5  # of "a photo of a bus", the start of the text being token 0
 STRENGTH = 0.6  # share of the noise that a page is drowned in before it is drawn again
 
 
 class Params(generating.Params, refining.Params):
     """What the models are measured with."""
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
-    params, book = read(Params), Book("heldout")
-    pipe = sampler.load(MADE / "diffusion", "float32")
-    clip = Clip(MADE / "clip", [f"a photo of a {kind}" for kind in KINDS])
-    figures = {
-        "vae": fidelity(pipe.vae, book),
-        "scorer_on_renders": scored(clip, [(book.images[k], book.pages[k]["kind"]) for k in range(PAGES)]),
-        "scorer_on_drawings": scored(clip, drawings(pipe, params)),
-        "sam_iou": sam_iou(Sam(MADE / "sam"), book),
-        "encoder_accuracy": heldout_accuracy(MADE / "encoder/model.safetensors"),
-        "attribution_iou": attribution_iou(pipe, book, params),
-    }
-    Path("metrics").mkdir(exist_ok=True)
-    Path("metrics/miniature.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
-    for model in ("diffusion", "clip", "sam", "encoder"):
-        shutil.rmtree(SHIPPED / model, ignore_errors=True)
-        shutil.copytree(MADE / model, SHIPPED / model)
-
-
-def heldout_accuracy(path: Path) -> float:
-    """What the encoder's training wrote beside the weights: the layer that says the names is not kept."""
-    with safe_open(path, "pt") as file:
-        return float(file.metadata()["heldout_accuracy"])
-
-
-def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union of two (H, W) masks; 0 when both are empty."""
-    union = np.logical_or(a, b).sum()
-    return float(np.logical_and(a, b).sum() / union) if union else 0.0
 
 
 @torch.no_grad()
@@ -117,32 +64,30 @@ def scored(clip: Clip, pictures: Sequence[tuple[NDArray[np.uint8], str]]) -> dic
 def drawings(pipe: Any, params: Params) -> list[tuple[NDArray[np.uint8], str]]:
     """PER_CLASS drawings of every class: each subtype in turn, places by chance, seeds that generate does not use."""
     made, rng = [], np.random.default_rng(0)
-    settings = params.generate
     for kind in tqdm(KINDS, desc="drawing", unit="class"):
         words = [SUBTYPES[kind][k % len(SUBTYPES[kind])] for k in range(PER_CLASS)]
+        texts = [f"a photo of a {sub} {PLACES[rng.integers(len(PLACES))]}, color" for sub in words]
+        made += [(image, kind) for image in drawn(pipe, texts, 10**6, params)]
+    return made
+
+
+def drawn(pipe: Any, texts: list[str], first_seed: int, params: Params) -> list[NDArray[np.uint8]]:
+    """A drawing (64, 64, 3) uint8 of each text, with the sampling of params.yaml; seeds from first_seed on."""
+    settings, found = params.generate, []
+    for start in range(0, len(texts), PER_CLASS):
+        batch = texts[start : start + PER_CLASS]
         images = pipe(
-            [f"a photo of a {sub} {PLACES[rng.integers(len(PLACES))]}, color" for sub in words],
-            negative_prompt=["grayscale"] * PER_CLASS,
-            generator=[torch.Generator().manual_seed(10**6 + k) for k in range(PER_CLASS)],
+            batch,
+            negative_prompt=["grayscale"] * len(batch),
+            generator=[torch.Generator().manual_seed(first_seed + start + k) for k in range(len(batch))],
             num_inference_steps=settings.steps,
             guidance_scale=settings.guidance,
             height=settings.height,
             width=settings.width,
             output_type="np",
         ).images
-        made += [((image * 255).round().astype(np.uint8), kind) for image in images]
-    return made
-
-
-def sam_iou(sam: Sam, book: Book) -> dict[str, float]:
-    """Mean IoU of the mask that SAM trusts most, by kind of prompt, the prompt taken from the true mask."""
-    rng, found = np.random.default_rng(0), {"cross": [], "points": []}  # type: ignore[var-annotated]
-    for k in tqdm(range(PAGES), desc="cutting out", unit="page"):
-        image, truth = book.images[k], book.masks[k] > 0
-        for style, points in (("cross", cross(truth)), ("points", point_prompts(truth, rng, 3))):
-            answer = sam.ask(sam.encode([image])[0], on_object(points.astype(np.float64)))
-            found[style].append(iou(answer.masks[answer.trusted()], truth))
-    return {style: round(float(np.mean(ious)), 4) for style, ious in found.items()}
+        found += [(image * 255).round().astype(np.uint8) for image in images]
+    return found
 
 
 def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
@@ -175,7 +120,3 @@ def attribution_iou(pipe: Any, book: Book, params: Params) -> dict[str, float]:
         seed = dense_crf(pixels, hard_seed(heat, refine.threshold), **refine.crf.model_dump())
         found[row["kind"]].append(iou(seed, book.masks[k] > 0))
     return {name: round(float(np.mean(ious)), 4) for name, ious in found.items()}
-
-
-if __name__ == "__main__":
-    main()
