@@ -4,6 +4,7 @@ A sample's key is a hash of everything that made it, its sha256 one of everythin
 samples of its folder whose key and sha256 both match, makes the others, and leaves the same bytes as a run
 from nothing. While it runs, or after it was killed, the folder also holds
     .partial/<uid>.<key>.tar   one finished sample each, its row in the member ".row"
+    .lock                      of the run that is at work: see lock.py
 stages/parts/store/shards.py tells the format of a finished folder.
 """
 
