@@ -19,7 +19,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.parts.errors import GraftError
 from stages.parts.store.atomic import write_changed
 from stages.parts.store.keys import canonical, file_hash, key
 from stages.parts.store.lock import LOCK, alone
@@ -116,9 +115,7 @@ def _matching(folder: Path, wanted: Mapping[str, str], title: str) -> dict[str, 
     found = [stored for stored in _on_disk(folder) if wanted.get(stored.row["uid"]) == stored.row["key"]]
     for stored in tqdm(found, desc=f"{title}: checking", unit="sample", delay=2, leave=False):
         uid = stored.row["uid"]
-        try:
-            stored.files()
-        except GraftError:
+        if stored.whole() is None:
             damaged.add(uid)
         else:
             kept.setdefault(uid, stored)
