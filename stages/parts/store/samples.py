@@ -4,6 +4,7 @@ A sample's key is a hash of everything that made it, its sha256 one of everythin
 samples of its folder whose key and sha256 both match, makes the others, and leaves the same bytes as a run
 from nothing. While it runs, or after it was killed, the folder also holds
     .partial/<uid>.<key>.tar   one finished sample each, its row in the member ".row"
+    .lock                      of the run that is at work: see lock.py
 stages/parts/store/shards.py tells the format of a finished folder.
 """
 
@@ -18,7 +19,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.parts.errors import GraftError
 from stages.parts.store.atomic import write_changed
 from stages.parts.store.keys import canonical, file_hash, key
 from stages.parts.store.lock import LOCK, alone
@@ -115,9 +115,7 @@ def _matching(folder: Path, wanted: Mapping[str, str], title: str) -> dict[str, 
     found = [stored for stored in _on_disk(folder) if wanted.get(stored.row["uid"]) == stored.row["key"]]
     for stored in tqdm(found, desc=f"{title}: checking", unit="sample", delay=2, leave=False):
         uid = stored.row["uid"]
-        try:
-            stored.files()
-        except GraftError:
+        if stored.whole() is None:
             damaged.add(uid)
         else:
             kept.setdefault(uid, stored)
