@@ -192,6 +192,7 @@ def lose(*files: Path) -> None:
         file.unlink()
 
 
+@pytest.mark.slow
 def test_an_installation_that_was_stopped_goes_on(path: Path, tmp_path: Path) -> None:
     """Between two packages, in the middle of one, and before the last word: the same make ends with all of it."""
     names = ("setuptools", "wheel", "Cython", "one", "two", "three")
