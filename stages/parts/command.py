@@ -70,7 +70,7 @@ def command(main: Main) -> Main:
             told = sentence(error)
             if told is None:
                 raise
-            print(f"error: {told}", file=sys.stderr)
+            print("error:", told.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)  # a name may be no text
             raise SystemExit(2) from None
 
     return wrapped
