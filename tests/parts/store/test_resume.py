@@ -203,7 +203,7 @@ def test_a_lost_index_or_lost_rows_cost_no_sample(
 ) -> None:
     folder = tmp_path / "fresh"
     for path in folder.glob(which):
-        damaged = DAMAGES[damage](path.read_bytes())  # type: ignore[no-untyped-call]
+        damaged = DAMAGES[damage](path.read_bytes())
         path.unlink() if damaged is None else path.write_bytes(damaged)
     assert run(folder, 20) == Built(20, 0)
     assert content(folder) == fresh
