@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from stages.cutouts.__main__ import main
 from stages.parts.store.samples import Sample, Shards, build, png_array, png_bytes
-from stages.refine.__main__ import cut
+from stages.refine.sample import cut
 
 ROOT = Path(__file__).parents[2]
 KEPT = {"bus": [0, 2, 3], "train": [1, 2], "truck": [0, 3]}
