@@ -109,7 +109,7 @@ def a_venv_of_a_python_that_is_gone(path: Path) -> None:
     (path.parent / "venv/bin/python").symlink_to("/nowhere/python3.11")
 
 
-LACKING = {
+LACKING: dict[Callable[[Path], None], tuple[str, str]] = {
     no_python: ("Python 3.11: there is no python3.11 that runs", "make PYTHON="),
     python_of_a_shim: ("Python 3.11: there is no python3.11 that runs", "uv python install 3.11"),
     another_python: ("Python 3.11: there is no python3.11 that runs", "make PYTHON="),
