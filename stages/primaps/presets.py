@@ -1,0 +1,45 @@
+"""The line's settings by name. `published` has the published code's values; what it computes is stages.primaps'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# The CRF of STEGO and PriMaPs, for pictures of 320 pixels, of proposals and of predictions.
+PUBLISHED_CRF = {
+    "iterations": 10, "bilateral_weight": 4.0, "bilateral_xy": 67.0, "bilateral_rgb": 3.0, "gaussian_weight": 3.0,
+    "gaussian_xy": 1.0,
+}  # fmt: skip
+SMALL_CRF = PUBLISHED_CRF | {"bilateral_xy": 13.0, "bilateral_rgb": 5.0}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "published": {
+        "size": {"shortest": 320, "square": True},
+        "shifts": 1,
+        "propose": {
+            "pca": "published", "threshold": 0.4, "centred": False, "coverage": 0.95, "most": 254, "median": True,
+            "least": 0, "confidence": None, "crf": PUBLISHED_CRF, "batch": 32,
+        },
+        "initialise": {"centred": False, "epochs": 2, "batch": 32, "lr": 5e-3},
+        "fit": {
+            "epochs": 50, "batch": 32, "lr": 5e-3, "decay": 0.98, "every": 10, "gamma": 2.0, "views": None, "flip": 0.5,
+            "jitter_probability": 0.15, "jitter": 0.1, "grey_probability": 0.05, "blur_probability": 1.0,
+            "blur": [0.1, 2.0], "checks": 50,
+        },
+        "evaluate": {"batch": 16, "flip": True, "crf": PUBLISHED_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
+    },
+    "small": {
+        "size": {"shortest": None, "square": False},
+        "shifts": 2,
+        "propose": {
+            "pca": "exact", "threshold": 0.75, "centred": True, "coverage": 0.95, "most": 64, "median": False,
+            "least": 6, "confidence": 0.6, "crf": SMALL_CRF, "batch": 32,
+        },
+        "initialise": {"centred": True, "epochs": 2, "batch": 32, "lr": 5e-3},
+        "fit": {
+            "epochs": 10, "batch": 16, "lr": 5e-3, "decay": 0.98, "every": 10, "gamma": 2.0, "views": 2, "flip": 0.0,
+            "jitter_probability": 1.0, "jitter": 0.3, "grey_probability": 0.0, "blur_probability": 0.0,
+            "blur": [0.1, 1.0], "checks": 10,
+        },
+        "evaluate": {"batch": 32, "flip": True, "crf": SMALL_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
+    },
+}  # fmt: skip
