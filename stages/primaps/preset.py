@@ -1,8 +1,23 @@
-"""The line's settings by name. `published` has the published code's values; what it computes is stages.primaps'."""
+"""Write the line's settings into params.yaml.
+
+    python -m stages.primaps.preset published          # or small, which the repo has
+
+in      the table below
+out     the section `primaps` of params.yaml, comments kept; datasets, backbone, sets and seeds stay; `git diff` shows it
+cost    none
+expect  full size: a GPU, a backbone of the paper, and its data sets as folders
+source  published: Hahn et al., TMLR 2024, its code; small: ours
+"""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from typing import Any
+
+from stages.parts.command import command
+from stages.parts.preset import write_preset
+from stages.primaps.params import Params
 
 # The CRF of STEGO and PriMaPs, for pictures of 320 pixels, of proposals and of predictions.
 PUBLISHED_CRF = {
@@ -25,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "jitter_probability": 0.15, "jitter": 0.1, "grey_probability": 0.05, "blur_probability": 1.0,
             "blur": [0.1, 2.0], "checks": 50,
         },
-        "evaluate": {"batch": 16, "flip": True, "crf": PUBLISHED_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
+        "evaluate": {"flip": True, "crf": PUBLISHED_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
     },
     "small": {
         "size": {"shortest": None, "square": False},
@@ -40,6 +55,23 @@ PRESETS: dict[str, dict[str, Any]] = {
             "jitter_probability": 1.0, "jitter": 0.3, "grey_probability": 0.0, "blur_probability": 0.0,
             "blur": [0.1, 1.0], "checks": 10,
         },
-        "evaluate": {"batch": 32, "flip": True, "crf": SMALL_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
+        "evaluate": {"flip": True, "crf": SMALL_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
     },
 }  # fmt: skip
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.primaps.preset",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=PRESETS)
+    name = parser.parse_args(argv).name
+    write_preset({"primaps": PRESETS[name]}, Params)
+    print(f"params.yaml has the settings of {name}")
+
+
+if __name__ == "__main__":
+    main()
