@@ -93,6 +93,7 @@ class Evaluate(Section):
     flip: bool
     crf: Crf
     probe_epochs: Count
+    probe_batch: Count
     probe_lr: Positive
 
 

@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "jitter_probability": 0.15, "jitter": 0.1, "grey_probability": 0.05, "blur_probability": 1.0,
             "blur": [0.1, 2.0], "checks": 50,
         },
-        "evaluate": {"flip": True, "crf": PUBLISHED_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
+        "evaluate": {"flip": True, "crf": PUBLISHED_CRF, "probe_epochs": 50, "probe_batch": 32, "probe_lr": 5e-3},
     },
     "small": {
         "size": {"shortest": None, "square": False},
@@ -55,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "jitter_probability": 1.0, "jitter": 0.3, "grey_probability": 0.0, "blur_probability": 0.0,
             "blur": [0.1, 1.0], "checks": 10,
         },
-        "evaluate": {"flip": True, "crf": SMALL_CRF, "probe_epochs": 50, "probe_lr": 5e-3},
+        "evaluate": {"flip": True, "crf": SMALL_CRF, "probe_epochs": 50, "probe_batch": 32, "probe_lr": 5e-3},
     },
 }  # fmt: skip
 

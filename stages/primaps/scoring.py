@@ -96,12 +96,12 @@ def mirrored(features: KeptFeatures) -> Look:
 
 def logits_of(
     split: Split, heads: Heads, look: Look, title: str
-) -> Iterator[tuple[Picture, Picture, dict[str, Tensor]]]:
-    """Picture, label (H, W), and every head's logits (K, H, W), picture by picture."""
+) -> Iterator[tuple[str, Picture, Picture, dict[str, Tensor]]]:
+    """Uid, picture, label (H, W), and every head's logits (K, H, W), picture by picture."""
     for uid in tqdm(split.hashes, desc=title, unit="picture", delay=2):
         (image,), (label,) = split.labelled([uid])
         found = look(uid, image)
-        yield image, label, {name: head(found, label.shape)[0] for name, head in heads.items()}
+        yield uid, image, label, {name: head(found, label.shape)[0] for name, head in heads.items()}
 
 
 def snapped(image: Picture, logits: Tensor, crf: Kernels) -> NDArray[np.int64]:
