@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.miniature.picturebook import PLACES
+from stages.parts.world.backdrops import PLACES
 from stages.parts.world.objects import SUBTYPES
 from tests.test_params import comment, lines_of
 

@@ -23,10 +23,10 @@ from torch.nn import functional as F
 
 from stages.miniature.apprentice import Loss, train, work_folder
 from stages.miniature.book import FOLDER, Book
-from stages.miniature.picturebook import PLACES
 from stages.parts.command import command
 from stages.parts.datasets.labels import CITYSCAPES
 from stages.parts.segmenter.networks import build_segmenter
+from stages.parts.world.backdrops import PLACES
 from stages.parts.world.objects import SUBTYPES
 
 OUT = Path("lines/miniature/data/models/encoder")

@@ -28,7 +28,6 @@ from tqdm import tqdm
 from stages.generate import params as generating
 from stages.generate import sampler
 from stages.miniature.book import Book
-from stages.miniature.picturebook import PLACES
 from stages.miniature.sam import point_prompts
 from stages.miniature.vae import to_pixels
 from stages.parts.command import command
@@ -41,6 +40,7 @@ from stages.parts.pretrained.sam import Sam
 from stages.parts.recording.ovam import record, word_maps
 from stages.parts.recording.unet import cross_attention, embed
 from stages.parts.sections import read
+from stages.parts.world.backdrops import PLACES
 from stages.parts.world.objects import SUBTYPES
 from stages.refine import params as refining
 
