@@ -30,8 +30,8 @@ class Head(nn.Module):
 
 
 def principal_start(second: Tensor, mean: Tensor, cells: Tensor) -> Tensor:
-    """The first K principal directions of all cells, (K, C) float32, unit rows. second: the mean of f f^T, (C, C); mean:
-    (C,). There are C at most: with more prototypes the rest start from the last of `cells`, (K, C)."""
+    """The first K principal directions of all cells, (K, C) float32, unit rows. second: the mean of f f^T, (C, C);
+    mean: (C,). There are C at most: with more prototypes the rest start from the last of `cells`, (K, C)."""
     vectors = torch.linalg.eigh(second - torch.outer(mean, mean))[1].flip(1).T
     return torch.cat([vectors[: len(cells)], F.normalize(cells[len(vectors) :] - mean, dim=1)]).float()
 

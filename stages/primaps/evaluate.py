@@ -105,7 +105,9 @@ def probed(settings: Evaluate, data: Data, val: Split, look: Look, like: Linear,
         features = torch.cat([look(uid, image) for uid, image in zip(uids, images, strict=True)])
         target = torch.from_numpy(labels).long()
         logits = said(weight, bias, features - like.mean[:, None, None], (target.shape[1], target.shape[2]))
-        loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum") / max(int((target != IGNORE).sum()), 1)
+        loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum") / max(
+            int((target != IGNORE).sum()), 1
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -98,6 +98,8 @@ class Evaluate(Section):
 
 
 class Discover(Section):
+    clip: str
+    least: Count
     entropy: Inner
     share: Inner
     clusters: Annotated[int, Field(ge=2)]
@@ -106,6 +108,7 @@ class Discover(Section):
 class Size(Section):
     shortest: Annotated[int, Field(ge=16)] | None
     square: bool
+    multiple: Annotated[int, Field(ge=1, le=64)]
 
 
 class Primaps(Section):

@@ -3,7 +3,7 @@
     python -m stages.primaps.preset published          # or small, which the repo has
 
 in      the table below
-out     the section `primaps` of params.yaml, comments kept; datasets, backbone, sets and seeds stay; `git diff` shows it
+out     the section `primaps` of params.yaml, comments kept; datasets, backbone, sets and seeds stay; see `git diff`
 cost    none
 expect  full size: a GPU, a backbone of the paper, and its data sets as folders
 source  published: Hahn et al., TMLR 2024, its code; small: ours
@@ -28,7 +28,7 @@ SMALL_CRF = PUBLISHED_CRF | {"bilateral_xy": 13.0, "bilateral_rgb": 5.0}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "published": {
-        "size": {"shortest": 320, "square": True},
+        "size": {"shortest": 320, "square": True, "multiple": 1},
         "shifts": 1,
         "propose": {
             "pca": "published", "threshold": 0.4, "centred": False, "coverage": 0.95, "most": 254, "median": True,
@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "evaluate": {"flip": True, "crf": PUBLISHED_CRF, "probe_epochs": 50, "probe_batch": 32, "probe_lr": 5e-3},
     },
     "small": {
-        "size": {"shortest": None, "square": False},
+        "size": {"shortest": None, "square": False, "multiple": 1},
         "shifts": 2,
         "propose": {
             "pca": "exact", "threshold": 0.75, "centred": True, "coverage": 0.95, "most": 64, "median": False,

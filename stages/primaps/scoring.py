@@ -36,7 +36,7 @@ class Data:
     def split(self, name: str) -> Split:
         """learn, val or test; no label of learn is read. GraftError that begins with the key in params.yaml."""
         given, labelled = getattr(self.given, name), name != "learn"
-        shown = Shown(self.primaps.size.shortest, self.primaps.size.square)
+        shown = Shown(**self.primaps.size.model_dump())
         try:
             if not isinstance(given, Folder):
                 return shards_split(given, labelled, shown)

@@ -61,9 +61,7 @@ def test_of(name: str, seed: int) -> dict[str, Any]:
 
 def summarised(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """row -> mIoU and Acc -> mean and std over the runs."""
-    return {
-        row: {score: spread([run[row][score] for run in runs]) for score in ("mIoU", "Acc")} for row in runs[0]
-    }
+    return {row: {score: spread([run[row][score] for run in runs]) for score in ("mIoU", "Acc")} for row in runs[0]}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

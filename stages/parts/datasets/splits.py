@@ -14,7 +14,8 @@ from stages.parts.datasets.coarse import coarse_idmap
 from stages.parts.datasets.folders import pairs, read_image, read_label
 from stages.parts.datasets.labels import LabelSpace
 from stages.parts.errors import GraftError
-from stages.parts.store.samples import Shards, png_array
+from stages.parts.store.photo_shards import PhotoShards
+from stages.parts.store.samples import png_array
 
 Picture = NDArray[np.uint8]
 
@@ -22,13 +23,16 @@ Picture = NDArray[np.uint8]
 @dataclass(frozen=True)
 class Shown:
     """The size at which pictures are shown. shortest: of their sides, in pixels, None as they are; square: only the
-    square in their middle, as published."""
+    square in their middle, as published; multiple: of that only as much of the middle as is a multiple of so many
+    pixels, 1 for all."""
 
     shortest: int | None
     square: bool
+    multiple: int = 1
 
     def __call__(self, image: Picture, label: Picture | None) -> tuple[Picture, Picture | None]:
-        """Picture (H, W, 3), bilinear with antialiasing, and label (H, W), nearest."""
+        """Picture (H, W, 3), bilinear with antialiasing, and label (H, W), nearest. GraftError for a picture that is
+        smaller than the multiple."""
         height, width = image.shape[:2]
         if self.shortest and self.shortest != min(height, width):
             scale = self.shortest / min(height, width)
@@ -36,18 +40,19 @@ class Shown:
             image = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
             if label is not None:
                 label = np.array(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
-        if self.square and height != width:
-            side = min(height, width)
-            top, left = (height - side) // 2, (width - side) // 2
-            image = image[top : top + side, left : left + side]
-            label = label if label is None else label[top : top + side, left : left + side]
-        return image, label
+        kept = [min(height, width)] * 2 if self.square else [height, width]
+        rows, columns = (side - side % self.multiple for side in kept)
+        if not (rows and columns):
+            raise GraftError(f"a picture of {height} x {width} pixels is smaller than primaps.size.multiple")
+        top, left = (height - rows) // 2, (width - columns) // 2
+        image = image[top : top + rows, left : left + columns]
+        return image, label if label is None else label[top : top + rows, left : left + columns]
 
 
 @dataclass(frozen=True)
 class Split:
-    """hashes: uid -> hash of the sample's bytes, in order; read(uid): picture (H, W, 3) uint8 RGB and label (H, W) uint8,
-    255 = ignore, None of a split that is read without labels."""
+    """hashes: uid -> hash of the sample's bytes, in order; read(uid): picture (H, W, 3) uint8 RGB and label (H, W)
+    uint8, 255 = ignore, None of a split that is read without labels."""
 
     hashes: dict[str, str]
     read: Callable[[str], tuple[Picture, Picture | None]]
@@ -70,9 +75,9 @@ def _there(label: Picture | None) -> Picture:
 
 
 def shards_split(folder: str | Path, labelled: bool, shown: Shown) -> Split:
-    """A folder of shards with image.png and, if `labelled`, label.png; else no label is read. GraftError for a folder
+    """A folder of shards with image.png, or image.jpg, and, if `labelled`, label.png; else no label is read. GraftError for a folder
     that is none or holds no sample, and on reading for a sample without a label."""
-    shards = Shards(folder)
+    shards = PhotoShards(folder)
 
     def read(uid: str) -> tuple[Picture, Picture | None]:
         files = shards.read(uid)
