@@ -80,8 +80,8 @@ def trained_heads(cell: str) -> Heads:
 
 
 def probed(settings: Evaluate, data: Data, val: Split, look: Look, like: Linear, seed: int) -> Linear:
-    """A linear head with a bias, by cross-entropy on the labels of val: what the features know, linearly. A picture with
-    no labelled pixel teaches nothing."""
+    """A linear head with a bias, by cross-entropy on the labels of val: what the features know, linearly. A picture
+    with no labelled pixel teaches nothing."""
     import torch
     from torch.nn import functional as F
     from tqdm import tqdm

@@ -75,8 +75,8 @@ def _there(label: Picture | None) -> Picture:
 
 
 def shards_split(folder: str | Path, labelled: bool, shown: Shown) -> Split:
-    """A folder of shards with image.png, or image.jpg, and, if `labelled`, label.png; else no label is read. GraftError for a folder
-    that is none or holds no sample, and on reading for a sample without a label."""
+    """A folder of shards with image.png or image.jpg and, if `labelled`, label.png; else no label is read. GraftError
+    for a folder that is none or holds no sample, and on reading for a sample without a label."""
     shards = PhotoShards(folder)
 
     def read(uid: str) -> tuple[Picture, Picture | None]:
