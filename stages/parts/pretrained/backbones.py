@@ -64,7 +64,7 @@ class VisionTransformer:
         if height % self.patch or width % self.patch:
             raise GraftError(
                 f"pictures of {height} x {width} pixels cannot be cut into the patches of {self.patch} pixels of "
-                f"{self.folder}; set params.yaml primaps.size to multiples of {self.patch}"
+                f"{self.folder}; set params.yaml primaps.size.multiple to {self.patch}"
             )
         normalised = (pictures.to(self.mean.device) - self.mean) / self.std
         step = self.patch // self.shifts
