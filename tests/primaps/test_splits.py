@@ -41,7 +41,7 @@ def test_potsdam_3_pairs_the_six() -> None:
 
 def test_a_coarse_map_in_another_label_space_is_a_sentence() -> None:
     assert set(COARSE) == {"coco_stuff_27", "potsdam_3"}
-    with pytest.raises(GraftError, match="x.ids: there is no id map 'potsdam_3'"):
+    with pytest.raises(GraftError, match=r"x\.ids: there is no id map 'potsdam_3'"):
         coarse_idmap("potsdam_3", CITYSCAPES_27, "x.ids")
 
 
