@@ -1,5 +1,5 @@
-"""What must hold of proposals of any features: no cell in two regions, the picture covered, nothing that is no number, and
-no difference from scale, order or the other pictures of a batch."""
+"""What must hold of proposals of any features: no cell in two regions, the picture covered, nothing that is no number,
+and no difference from scale, order or the other pictures of a batch."""
 
 from __future__ import annotations
 
