@@ -1,10 +1,10 @@
 """evaluate: how well the clusters match the classes, on val and on test.
 
-in       the labelled splits of a dataset, data/primaps/proposals/SET, models/primaps/SET-SEED-start.safetensors and
-         SET-SEED.safetensors, the backbone, params primaps.evaluate
-out      metrics/primaps/seeds/SET-SEED.json: split -> row -> mIoU, Acc, IoU of each class, in percent
-command  python -m stages.primaps.evaluate SET SEED
-cost     streets: two minutes on one core, most of it the CRF
+in       the labelled splits of a dataset, data/primaps/proposals/SET, models/primaps/SET/SEED-start.safetensors and
+         SEED.safetensors of every seed, the backbone, params primaps.evaluate
+out      metrics/primaps/SET.json: split -> seed -> row -> mIoU, Acc, IoU of each class, in percent
+command  python -m stages.primaps.evaluate SET
+cost     streets: four minutes on one core for three seeds, half of it features
 expect   em at least 3 mIoU above baseline on streets
 source   Hahn et al., TMLR 2024, section 4: mean of picture and mirror image, Hungarian matching over the whole split
 
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.parts.command import command
+from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.samples import Shards, png_array
@@ -30,11 +31,12 @@ from stages.primaps.params import Evaluate, Params
 if TYPE_CHECKING:
     from stages.parts.datasets.splits import Split
     from stages.parts.measure.matching import Counts
-    from stages.primaps.scoring import Data, Heads, Linear, Look
+    from stages.primaps.scoring import Data, Linear, Look
 
-MODELS, PROPOSALS, METRICS = Path("models/primaps"), Path("data/primaps/proposals"), Path("metrics/primaps/seeds")
+MODELS, PROPOSALS, METRICS = Path("models/primaps"), Path("data/primaps/proposals"), Path("metrics/primaps")
 SNAPPED = {"baseline": "baseline_crf", "em": "em_crf"}
-PROBE = "probe"  # its clusters are the classes themselves
+PROBE, CEILING = "probe", "ceiling"  # clusters that are classes by themselves
+Row = tuple[int, str]  # seed, name
 
 
 @command
@@ -45,38 +47,43 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help="a dataset of params.yaml primaps.sets, such as streets")
-    parser.add_argument("seed", type=int, metavar="SEED", help="of the training")
-    arguments, primaps = parser.parse_args(argv), read(Params).primaps
+    name, primaps = parser.parse_args(argv).set, read(Params).primaps
 
     from stages.primaps.scoring import mirrored, open_data, open_features, plainly  # here: --help needs no network
 
-    cell, data = f"{arguments.set}-{arguments.seed}", open_data(primaps, arguments.set)
+    data, settings = open_data(primaps, name), primaps.evaluate
     val, test = data.split("val"), data.split("test")
-    heads, features = trained_heads(cell), open_features(primaps)
-    look = mirrored(features) if primaps.evaluate.flip else plainly(features)
-    heads[PROBE] = probed(primaps.evaluate, data, val, look, heads["em"], arguments.seed)
-    proposals = Shards(PROPOSALS / arguments.set)
+    heads = {(seed, row): head for seed in primaps.seeds for row, head in trained_heads(name, seed).items()}
+    features = open_features(primaps)
+    look = mirrored(features) if settings.flip else plainly(features)
+    for seed in primaps.seeds:
+        heads[seed, PROBE] = probed(settings, data, val, look, heads[seed, "em"], seed)
+    proposals = Shards(PROPOSALS / name)
     found = {
-        name: scored(counted(primaps.evaluate, data, split, name, heads, look, proposals), data)
-        for name, split in (("val", val), ("test", test))
+        title: scored(counted(settings, data, split, title, heads, look, proposals), data)
+        for title, split in (("val", val), ("test", test))
     }
-    write_whole(METRICS / f"{cell}.json", json.dumps(found, indent=1) + "\n")
+    write_whole(METRICS / f"{name}.json", json.dumps(found, indent=1) + "\n")
 
 
-def trained_heads(cell: str) -> Heads:
-    """The heads of both trainings, by row."""
+def trained_heads(name: str, seed: int) -> dict[str, Linear]:
+    """The heads of both trainings, by row. GraftError for a training that is missing."""
     from safetensors.torch import load_file
 
     from stages.primaps.em import Head
     from stages.primaps.scoring import Linear
 
-    start, fitted = (load_file(MODELS / f"{cell}{end}.safetensors") for end in ("-start", ""))
+    paths = [MODELS / name / f"{seed}{end}.safetensors" for end in ("-start", "")]
+    for path in paths:
+        if not path.is_file():
+            raise GraftError(f"{path} is missing; run `python -m stages.primaps.fit {name} {seed}` or `dvc repro`")
+    start, fitted = (load_file(path) for path in paths)
 
-    def head(weights: dict[str, Any], name: str = "") -> Linear:
-        return Linear(Head(weights[f"{name}v"], weights[f"{name}g"]).weight().detach(), weights["mean"])
+    def head(weights: dict[str, Any], part: str = "") -> Linear:
+        return Linear(Head(weights[f"{part}v"], weights[f"{part}g"]).weight().detach(), weights["mean"])
 
     rows = {"em": "teacher.", "em_student": "student.", "em_best": "best."}
-    return {"baseline": head(start)} | {row: head(fitted, name) for row, name in rows.items()}
+    return {"baseline": head(start)} | {row: head(fitted, part) for row, part in rows.items()}
 
 
 def probed(settings: Evaluate, data: Data, val: Split, look: Look, like: Linear, seed: int) -> Linear:
@@ -115,53 +122,54 @@ def probed(settings: Evaluate, data: Data, val: Split, look: Look, like: Linear,
 
 
 def counted(
-    settings: Evaluate, data: Data, split: Split, name: str, heads: Heads, look: Look, proposals: Shards
-) -> dict[str, Counts]:
-    """S of every row over a split: (clusters, classes) pixels; of the ceiling the last cluster is no class."""
+    settings: Evaluate, data: Data, split: Split, title: str, heads: dict[Row, Linear], look: Look, proposals: Shards
+) -> dict[Row, Counts]:
+    """S of every row of every seed over a split: (clusters, classes) pixels; of the ceiling the last cluster is no
+    class. Features are computed once for all."""
     import numpy as np
 
     from stages.parts.datasets.labels import IGNORE
     from stages.parts.measure.matching import overlap
     from stages.primaps.scoring import logits_of, snapped
 
-    rows = {row: len(head.weight) for row, head in heads.items()}
-    rows |= {crf: rows[row] for row, crf in SNAPPED.items()} | {"ceiling": data.classes + 1}
-    counts = {row: np.zeros((clusters, data.classes), dtype=np.int64) for row, clusters in rows.items()}
-    for uid, image, label, logits in logits_of(split, heads, look, f"evaluate {name}"):
-        for row, logit in logits.items():
-            counts[row] += overlap(logit.argmax(0).numpy(), label, rows[row], data.classes)
+    size = {row: len(head.weight) for row, head in heads.items()}
+    size |= {(seed, SNAPPED[row]): clusters for (seed, row), clusters in size.items() if row in SNAPPED}
+    size |= {(seed, CEILING): data.classes + 1 for seed, _ in heads}
+    counts = {row: np.zeros((clusters, data.classes), dtype=np.int64) for row, clusters in size.items()}
+    for uid, image, label, logits in logits_of(split, heads, look, f"evaluate {title}"):
+        for (seed, row), logit in logits.items():
+            counts[seed, row] += overlap(logit.argmax(0).numpy(), label, size[seed, row], data.classes)
             if row in SNAPPED:
-                crf = snapped(image, logit, settings.crf.model_dump())
-                counts[SNAPPED[row]] += overlap(crf, label, rows[row], data.classes)
-        regions = overlap(png_array(proposals.read(f"{name}-{uid}")["proposals.png"]), label, IGNORE + 1, data.classes)
+                crf, snap = snapped(image, logit, settings.crf.model_dump()), (seed, SNAPPED[row])
+                counts[snap] += overlap(crf, label, size[snap], data.classes)
+        regions = overlap(png_array(proposals.read(f"{title}-{uid}")["proposals.png"]), label, IGNORE + 1, data.classes)
         best = regions.argmax(axis=1)
         best[IGNORE] = data.classes
-        np.add.at(counts["ceiling"], best, regions)
+        for seed in {seed for seed, _ in heads}:
+            np.add.at(counts[seed, CEILING], best, regions)
     return counts
 
 
-def scored(counts: dict[str, Counts], data: Data) -> dict[str, Any]:
-    """mIoU, Acc and IoU of each class that occurs, in percent, by row; clusters matched, or, of the probe and the
-    ceiling, named already."""
+def scored(counts: dict[Row, Counts], data: Data) -> dict[str, dict[str, Any]]:
+    """seed -> row -> mIoU, Acc and IoU of each class that occurs, in percent; clusters matched, or, of the probe and
+    the ceiling, named already."""
     import numpy as np
 
     from stages.parts.datasets.label_spaces import label_space
     from stages.parts.measure.matching import identity, scores
-    from stages.primaps.scoring import cluster_scores
+    from stages.primaps.scoring import matched
 
-    names = label_space(data.given.labels).names
-    result: dict[str, Any] = {}
-    for row, count in counts.items():
+    names, found = label_space(data.given.labels).names, dict[str, dict[str, Any]]()
+    own = {PROBE: identity(data.classes), CEILING: np.append(identity(data.classes), -1)}
+    for (seed, row), count in counts.items():
+        iou, _, accuracy = scores(count, own[row] if row in own else matched(count, data.where))
         occurring = np.flatnonzero(count.sum(axis=0))
-        if row in (PROBE, "ceiling"):
-            named = identity(data.classes) if row == PROBE else np.append(identity(data.classes), -1)
-            iou, _, accuracy = scores(count, named)
-            mean = float(np.mean(iou[occurring])) if len(occurring) else float("nan")
-        else:
-            iou, mean, accuracy = cluster_scores(count, data.where)
-        of_class = {names[k]: round(float(iou[k]), 2) for k in occurring}
-        result[row] = {"mIoU": round(mean, 3), "Acc": round(accuracy, 3), "IoU": of_class}
-    return result
+        found.setdefault(str(seed), {})[row] = {
+            "mIoU": round(float(iou[occurring].mean()), 3),
+            "Acc": round(accuracy, 3),
+            "IoU": {names[k]: round(float(iou[k]), 2) for k in occurring},
+        }
+    return found
 
 
 if __name__ == "__main__":

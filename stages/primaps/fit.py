@@ -1,9 +1,9 @@
 """fit: stochastic EM. The teacher names each proposal, the student learns the names from another view, the teacher
 follows the student.
 
-in       the splits learn and val of a dataset, data/primaps/proposals/SET, models/primaps/SET-SEED-start.safetensors,
+in       the splits learn and val of a dataset, data/primaps/proposals/SET, models/primaps/SET/SEED-start.safetensors,
          the backbone, params primaps.fit
-out      models/primaps/SET-SEED.safetensors: v and g of the student, of the teacher at the end, and of the teacher that
+out      models/primaps/SET/SEED.safetensors: v and g of the student, of the teacher at the end, and of the teacher that
          was best on val; the mean feature
          data/primaps/fitted/SET-SEED.csv: step, loss, mIoU on val, at every check
 command  python -m stages.primaps.fit SET SEED
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stages.primaps.training import ExpectationMaximisation
 
     primaps, cell = params.primaps, f"{arguments.set}-{arguments.seed}"
-    data, start = open_data(primaps, arguments.set), MODELS / f"{cell}-start.safetensors"
+    data, start = open_data(primaps, arguments.set), MODELS / arguments.set / f"{arguments.seed}-start.safetensors"
     learn, val, proposals = data.split("learn"), data.split("val"), Shards(PROPOSALS / arguments.set).verify()
     made_by = key(
         fit=primaps.fit.model_dump(), start=file_hash(start), proposals=file_hash(PROPOSALS / arguments.set),
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     run = ExpectationMaximisation(primaps.fit, load_file(start), arguments.seed, WORK / f"primaps-{cell}-{made_by}.pt")
     weights = run.fit(open_features(primaps), learn, proposals, data, val)
-    write_whole(MODELS / f"{cell}.safetensors", save(weights))
+    write_whole(MODELS / arguments.set / f"{arguments.seed}.safetensors", save(weights))
     write_csv(FITTED / f"{cell}.csv", ("step", "loss", "val_mIoU"), run.rows)
     run.work.unlink()
 

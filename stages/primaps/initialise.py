@@ -1,7 +1,7 @@
 """initialise: prototypes by cosine k-means, from the principal directions of all features: the baseline.
 
 in       the split learn of a dataset, the backbone, params primaps.initialise
-out      models/primaps/SET-SEED-start.safetensors: v (K, C), g (K,) and the mean feature (C,)
+out      models/primaps/SET/SEED-start.safetensors: v (K, C), g (K,) and the mean feature (C,)
 command  python -m stages.primaps.initialise SET SEED
 cost     streets: half a minute on one core, most of it features
 expect   what summary calls `baseline`
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = open_data(primaps, arguments.set)
     learn = data.split("learn")
     start = kmeans(primaps.initialise, open_features(primaps), learn, data.given.clusters, arguments.seed)
-    write_whole(MODELS / f"{arguments.set}-{arguments.seed}-start.safetensors", save(start))
+    write_whole(MODELS / arguments.set / f"{arguments.seed}-start.safetensors", save(start))
 
 
 if __name__ == "__main__":

@@ -42,12 +42,13 @@ class Folder(Section):
 
 
 class Dataset(Section):
-    """learn: what is learned from, without a look at a label; val: labelled, to choose on and to train the probe on;
-    test: labelled, to report. Each is a folder of shards, or of files. labels: the label space of both."""
+    """learn: what is learned from, its first `pictures`, without a look at a label; val: labelled, to choose on and to
+    train the probe on; test: labelled, to report. Each is a folder of shards, or of files. labels: the label space."""
 
     learn: str | Folder
     val: str | Folder
     test: str | Folder
+    pictures: Count | None
     labels: Annotated[str, one_of(LABEL_SPACES)]
     clusters: Annotated[int, Field(ge=2, le=254)]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +35,12 @@ class Data:
         return f"primaps.datasets.{self.name}"
 
     def split(self, name: str) -> Split:
-        """learn, val or test; no label of learn is read. GraftError that begins with the key in params.yaml."""
+        """learn, val or test; no label of learn is read, and no more than its first `pictures`. GraftError that begins
+        with the key in params.yaml."""
+        found = self._whole(name)
+        return found.first(self.given.pictures) if name == "learn" else found
+
+    def _whole(self, name: str) -> Split:
         given, labelled = getattr(self.given, name), name != "learn"
         shown = Shown(**self.primaps.size.model_dump())
         try:
@@ -82,7 +88,7 @@ class Linear:
         return said(self.weight, self.bias, features - self.mean[:, None, None], size)
 
 
-Heads = dict[str, Linear]
+Row = TypeVar("Row")
 Look = Callable[[str, Picture], Tensor]  # uid and picture -> its features (1, C, h, w)
 
 
@@ -95,8 +101,8 @@ def mirrored(features: KeptFeatures) -> Look:
 
 
 def logits_of(
-    split: Split, heads: Heads, look: Look, title: str
-) -> Iterator[tuple[str, Picture, Picture, dict[str, Tensor]]]:
+    split: Split, heads: Mapping[Row, Linear], look: Look, title: str
+) -> Iterator[tuple[str, Picture, Picture, dict[Row, Tensor]]]:
     """Uid, picture, label (H, W), and every head's logits (K, H, W), picture by picture."""
     for uid in tqdm(split.hashes, desc=title, unit="picture", delay=2):
         (image,), (label,) = split.labelled([uid])
@@ -109,9 +115,9 @@ def snapped(image: Picture, logits: Tensor, crf: Kernels) -> NDArray[np.int64]:
     return dense_crf_labels(image, logits.softmax(0).numpy(), crf).argmax(0)
 
 
-def matched(counts: Counts, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """S (clusters, classes) -> the class of each cluster, -1 for none, and the classes that occur: one to one, by
-    pixels, among the classes that occur. GraftError when they are more than the clusters."""
+def matched(counts: Counts, where: str) -> NDArray[np.int64]:
+    """S (clusters, classes) -> the class of each cluster, -1 for none: one to one, by pixels, among the classes that
+    occur. GraftError when they are more than the clusters."""
     occurring = np.flatnonzero(counts.sum(axis=0))
     if len(occurring) > len(counts):
         raise GraftError(
@@ -119,12 +125,12 @@ def matched(counts: Counts, where: str) -> tuple[NDArray[np.int64], NDArray[np.i
             f"{len(occurring)} classes that the labels show; set it to {len(occurring)} or more"
         )
     found = one_to_one(counts[:, occurring])
-    return np.where(found < 0, -1, occurring[found]), occurring
+    return np.where(found < 0, -1, occurring[found])
 
 
 def cluster_scores(counts: Counts, where: str) -> tuple[NDArray[np.float64], float, float]:
     """IoU per class, mIoU and accuracy in percent, clusters matched as of `matched`."""
-    return scores(counts, matched(counts, where)[0])
+    return scores(counts, matched(counts, where))
 
 
 def val_miou(features: KeptFeatures, data: Data, val: Split, head: Linear) -> float:

@@ -1,6 +1,6 @@
 """summary: mean and standard deviation over the seeds, of test.
 
-in       metrics/primaps/seeds/SET-SEED.json of every set and seed of params.yaml
+in       metrics/primaps/SET.json of every set of params.yaml, and its seeds
 out      metrics/primaps/summary.json: set -> row -> mIoU and Acc, each mean and std, in percent
          metrics/primaps/iou.csv: set, row, class, mean IoU, of test
 command  python -m stages.primaps.summary       prints the table
@@ -8,7 +8,7 @@ cost     none
 expect   streets: em at least 3 mIoU above baseline
 source   the tables of Hahn et al., TMLR 2024, section 4; there without a deviation
 
-std is that of the sample, 0 for one seed. val is in the seeds' files: it was chosen on.
+std is that of the sample, 0 for one seed. val is in the sets' files: it was chosen on.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def test_of(name: str, seed: int) -> dict[str, Any]:
     """What evaluate found on test. GraftError when it is missing."""
-    path = METRICS / "seeds" / f"{name}-{seed}.json"
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; run `python -m stages.primaps.evaluate {name} {seed}` or `dvc repro`")
-    return json.loads(path.read_text())["test"]
+    path = METRICS / f"{name}.json"
+    found = json.loads(path.read_text())["test"] if path.is_file() else {}
+    if str(seed) not in found:
+        raise GraftError(f"{path} has no seed {seed}; run `python -m stages.primaps.evaluate {name}` or `dvc repro`")
+    return found[str(seed)]
 
 
 def summarised(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from stages.primaps import evaluate, fit, initialise, propose, summary
 from stages.primaps.training import ExpectationMaximisation
 from tests.primaps.conftest import change
 
-MODELS, PROPOSALS = Path("models/primaps"), Path("data/primaps/proposals/streets")
+MODELS, PROPOSALS = Path("models/primaps/streets"), Path("data/primaps/proposals/streets")
 ROWS = {"baseline", "baseline_crf", "em", "em_crf", "em_student", "em_best", "probe", "ceiling"}
 
 
@@ -43,8 +43,8 @@ def test_the_whole_line(world: Path, capsys: pytest.CaptureFixture[str]) -> None
     for seed in ("0", "1"):
         initialise.main(["streets", seed])
         fit.main(["streets", seed])
-        evaluate.main(["streets", seed])
-    start, fitted = load_file(MODELS / "streets-0-start.safetensors"), load_file(MODELS / "streets-0.safetensors")
+    evaluate.main(["streets"])
+    start, fitted = load_file(MODELS / "0-start.safetensors"), load_file(MODELS / "0.safetensors")
     assert start["v"].shape == (12, 16) and np.linalg.norm(start["v"], axis=1) == pytest.approx(np.ones(12), abs=1e-5)
     assert set(fitted) == {"mean"} | {f"{head}.{part}" for head in ("student", "teacher", "best") for part in "vg"}
     assert not np.array_equal(fitted["student.v"], fitted["teacher.v"])
@@ -54,7 +54,7 @@ def test_the_whole_line(world: Path, capsys: pytest.CaptureFixture[str]) -> None
     summary.main([])
     found = json.loads(Path("metrics/primaps/summary.json").read_text())
     assert found.keys() == {"streets"} and found["streets"].keys() == ROWS
-    runs = [json.loads(Path(f"metrics/primaps/seeds/streets-{seed}.json").read_text())["test"] for seed in (0, 1)]
+    runs = list(json.loads(Path("metrics/primaps/streets.json").read_text())["test"].values())
     for row in ROWS:
         values = [run[row]["mIoU"] for run in runs]
         assert found["streets"][row]["mIoU"]["mean"] == pytest.approx(np.mean(values), abs=0.01)
@@ -97,7 +97,7 @@ def test_a_killed_fit_goes_on_to_the_same_weights(
     propose.main(["streets"])
     initialise.main(["streets", "0"])
     fit.main(["streets", "0"])
-    whole = (MODELS / "streets-0.safetensors").read_bytes(), Path("data/primaps/fitted/streets-0.csv").read_bytes()
+    whole = (MODELS / "0.safetensors").read_bytes(), Path("data/primaps/fitted/streets-0.csv").read_bytes()
     assert list(Path("data/.work").iterdir()) == []
     real = ExpectationMaximisation._loss
 
@@ -112,7 +112,7 @@ def test_a_killed_fit_goes_on_to_the_same_weights(
     assert len(list(Path("data/.work").iterdir())) == 1
     monkeypatch.setattr(ExpectationMaximisation, "_loss", real)
     fit.main(["streets", "0"])
-    again = (MODELS / "streets-0.safetensors").read_bytes(), Path("data/primaps/fitted/streets-0.csv").read_bytes()
+    again = (MODELS / "0.safetensors").read_bytes(), Path("data/primaps/fitted/streets-0.csv").read_bytes()
     assert again == whole
 
 
@@ -120,7 +120,7 @@ def test_no_label_of_learn_is_read(world: Path, monkeypatch: pytest.MonkeyPatch)
     """The same weights whether val's pictures, labels and all, are learned from as `learn`, or without their labels."""
     change(world, "datasets.streets.learn", "data/scenes/val")
     initialise.main(["streets", "0"])
-    labelled = (MODELS / "streets-0-start.safetensors").read_bytes()
+    labelled = (MODELS / "0-start.safetensors").read_bytes()
     from stages.parts.datasets import splits
 
     class Blind(splits.PhotoShards):
@@ -129,12 +129,12 @@ def test_no_label_of_learn_is_read(world: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(splits, "PhotoShards", Blind)
     initialise.main(["streets", "0"])
-    assert (MODELS / "streets-0-start.safetensors").read_bytes() == labelled
+    assert (MODELS / "0-start.safetensors").read_bytes() == labelled
 
 
 def test_what_is_wrong_is_one_sentence(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no 'moon'; take one of streets, photos" in stop(capsys, propose.main, "moon")
-    assert "metrics/primaps/seeds/streets-0.json is missing; run `python -m stages.primaps.evaluate streets 0`" in stop(
+    assert "metrics/primaps/streets.json has no seed 0; run `python -m stages.primaps.evaluate streets`" in stop(
         capsys, summary.main
     )
     change(world, "datasets.streets.clusters", 3)

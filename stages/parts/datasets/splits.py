@@ -62,6 +62,10 @@ class Split:
         uids = list(self.hashes)
         return [uids[k : k + count] for k in range(0, len(uids), count)]
 
+    def first(self, count: int | None) -> Split:
+        """The first `count` pictures, None for all."""
+        return Split(dict(list(self.hashes.items())[:count]), self.read)
+
     def labelled(self, uids: Sequence[str]) -> tuple[list[Picture], Picture]:
         """Pictures of one size, and their labels (B, H, W) uint8. ValueError when the split is read without labels."""
         images, labels = zip(*(self.read(uid) for uid in uids), strict=True)

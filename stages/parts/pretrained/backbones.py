@@ -13,6 +13,7 @@ here, the picture's own colours:
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import Protocol
 
@@ -20,12 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
+from transformers.utils import logging
 
 from stages.parts.errors import GraftError
 from stages.parts.pretrained.weights import load, load_model, locate
 
 PARAM = "primaps.backbone"
-POOLER = ("pooler.", "mask_token", "embeddings.mask_token")  # patch tokens do not pass them
+POOLER = ("pooler.", "embeddings.mask_token")  # patch tokens do not pass them
 
 
 class Backbone(Protocol):
@@ -41,6 +43,7 @@ class VisionTransformer:
     finer by as much; 1 is one pass, as published."""
 
     def __init__(self, folder: Path, shifts: int, device: str = "cpu") -> None:
+        logging.set_verbosity_error()  # of a pooler that is missing, which patch tokens do not pass
         model = load_model(AutoModel, folder, unused=POOLER)
         self.model = getattr(model, "vision_model", model).to(device).eval().requires_grad_(False)
         processor = load(AutoImageProcessor, folder)
@@ -85,7 +88,7 @@ class VisionTransformer:
 
     def _tokens(self, pixels: Tensor) -> Tensor:
         """(B, C, patches) of one pass; class and register tokens, which come first, are left out."""
-        takes = "interpolate_pos_encoding" in self.model.forward.__code__.co_varnames
+        takes = "interpolate_pos_encoding" in inspect.signature(self.model.forward).parameters
         found = self.model(pixel_values=pixels, **({"interpolate_pos_encoding": True} if takes else {}))
         patches = (pixels.shape[2] // self.patch) * (pixels.shape[3] // self.patch)
         if found.last_hidden_state.ndim != 3 or found.last_hidden_state.shape[1] < patches:
