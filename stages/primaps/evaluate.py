@@ -2,7 +2,7 @@
 
 in       the labelled splits of a dataset, data/primaps/proposals/SET, models/primaps/SET/SEED-start.safetensors and
          SEED.safetensors of every seed, the backbone, params primaps.evaluate
-out      metrics/primaps/SET.json: split -> seed -> row -> mIoU, Acc, IoU of each class, in percent
+out      metrics/primaps/sets/SET.json: split -> seed -> row -> mIoU, Acc, IoU of each class, in percent
 command  python -m stages.primaps.evaluate SET
 cost     streets: four minutes on one core for three seeds, half of it features
 expect   em at least 3 mIoU above baseline on streets
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stages.parts.measure.matching import Counts
     from stages.primaps.scoring import Data, Linear, Look
 
-MODELS, PROPOSALS, METRICS = Path("models/primaps"), Path("data/primaps/proposals"), Path("metrics/primaps")
+MODELS, PROPOSALS, METRICS = Path("models/primaps"), Path("data/primaps/proposals"), Path("metrics/primaps/sets")
 SNAPPED = {"baseline": "baseline_crf", "em": "em_crf"}
 PROBE, CEILING = "probe", "ceiling"  # clusters that are classes by themselves
 Row = tuple[int, str]  # seed, name

@@ -1,6 +1,6 @@
 """summary: mean and standard deviation over the seeds, of test.
 
-in       metrics/primaps/SET.json of every set of params.yaml, and its seeds
+in       metrics/primaps/sets/SET.json of every set of params.yaml, and its seeds
 out      metrics/primaps/summary.json: set -> row -> mIoU and Acc, each mean and std, in percent
          metrics/primaps/iou.csv: set, row, class, mean IoU, of test
 command  python -m stages.primaps.summary       prints the table
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def test_of(name: str, seed: int) -> dict[str, Any]:
     """What evaluate found on test. GraftError when it is missing."""
-    path = METRICS / f"{name}.json"
+    path = METRICS / "sets" / f"{name}.json"
     found = json.loads(path.read_text())["test"] if path.is_file() else {}
     if str(seed) not in found:
         raise GraftError(f"{path} has no seed {seed}; run `python -m stages.primaps.evaluate {name}` or `dvc repro`")

@@ -54,7 +54,7 @@ def test_the_whole_line(world: Path, capsys: pytest.CaptureFixture[str]) -> None
     summary.main([])
     found = json.loads(Path("metrics/primaps/summary.json").read_text())
     assert found.keys() == {"streets"} and found["streets"].keys() == ROWS
-    runs = list(json.loads(Path("metrics/primaps/streets.json").read_text())["test"].values())
+    runs = list(json.loads(Path("metrics/primaps/sets/streets.json").read_text())["test"].values())
     for row in ROWS:
         values = [run[row]["mIoU"] for run in runs]
         assert found["streets"][row]["mIoU"]["mean"] == pytest.approx(np.mean(values), abs=0.01)
@@ -134,7 +134,7 @@ def test_no_label_of_learn_is_read(world: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_wrong_is_one_sentence(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no 'moon'; take one of streets, photos" in stop(capsys, propose.main, "moon")
-    assert "metrics/primaps/streets.json has no seed 0; run `python -m stages.primaps.evaluate streets`" in stop(
+    assert "metrics/primaps/sets/streets.json has no seed 0; run `python -m stages.primaps.evaluate streets`" in stop(
         capsys, summary.main
     )
     change(world, "datasets.streets.clusters", 3)
