@@ -11,9 +11,9 @@ from PIL import Image
 from stages.parts.datasets.coarse import COARSE, COCO_STUFF_NAMES, coarse_idmap
 from stages.parts.datasets.label_spaces import CITYSCAPES_27, COCO_STUFF_27, POTSDAM_3
 from stages.parts.datasets.labels import IGNORE
+from stages.parts.datasets.photo_shards import jpeg_bytes
 from stages.parts.datasets.splits import Shown, files_split, shards_split, shuffled
 from stages.parts.errors import GraftError
-from stages.parts.store.photo_shards import jpeg_bytes
 from stages.parts.store.samples import Sample, build, png_bytes
 
 AS_IS = Shown(None, False)

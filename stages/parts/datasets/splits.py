@@ -13,8 +13,8 @@ from PIL import Image
 from stages.parts.datasets.coarse import coarse_idmap
 from stages.parts.datasets.folders import pairs, read_image, read_label
 from stages.parts.datasets.labels import LabelSpace
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.errors import GraftError
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.samples import png_array
 
 Picture = NDArray[np.uint8]
