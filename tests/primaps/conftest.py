@@ -20,7 +20,7 @@ COUNTS = {"target": 6, "val": 4, "test": 4}
 SETTINGS = {
     "sets": ["streets"], "seeds": [0, 1], "backbone": "vit", "shifts": 1,
     "propose": {"threshold": 0.6, "least": 2, "batch": 4, "most": 12},
-    "initialise": {"batch": 3}, "fit": {"epochs": 4, "batch": 3, "every": 2, "checks": 4},
+    "initialise": {"batch": 3, "epochs": 2}, "fit": {"epochs": 4, "batch": 3, "every": 2, "checks": 4},
     "evaluate": {"probe_epochs": 2},
 }  # fmt: skip
 
