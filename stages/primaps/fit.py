@@ -42,12 +42,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from safetensors.torch import load_file, save  # here, as what follows: --help needs no network
 
-    from stages.primaps.scoring import open_data, open_features
+    from stages.primaps.scoring import check_clusters, open_data, open_features
     from stages.primaps.training import ExpectationMaximisation
 
     primaps, cell = params.primaps, f"{arguments.set}-{arguments.seed}"
     data, start = open_data(primaps, arguments.set), MODELS / arguments.set / f"{arguments.seed}-start.safetensors"
     learn, val, proposals = data.split("learn"), data.split("val"), Shards(PROPOSALS / arguments.set).verify()
+    check_clusters(data, val)
     made_by = key(
         fit=primaps.fit.model_dump(), start=file_hash(start), proposals=file_hash(PROPOSALS / arguments.set),
         code=fingerprint("stages.primaps.training"), threads=params.engine.threads,

@@ -133,6 +133,15 @@ def cluster_scores(counts: Counts, where: str) -> tuple[NDArray[np.float64], flo
     return scores(counts, matched(counts, where))
 
 
+def check_clusters(data: Data, split: Split) -> None:
+    """GraftError, before work is wasted, when a labelled split shows more classes than there are prototypes."""
+    pixels = np.zeros((data.given.clusters, data.classes), dtype=np.int64)
+    for uid in split.hashes:
+        label = split.labelled([uid])[1]
+        pixels += overlap(np.zeros_like(label), label, len(pixels), data.classes)
+    matched(pixels, data.where)
+
+
 def val_miou(features: KeptFeatures, data: Data, val: Split, head: Linear) -> float:
     """mIoU of a head's clusters on a labelled split, without mirror image and CRF."""
     counts = np.zeros((len(head.weight), data.classes), dtype=np.int64)
