@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from PIL import Image  # here, as what follows: --help needs no network
     from tqdm import tqdm
 
-    from stages.parts.datasets.folders import read_image
+    from stages.parts.datasets.reading import read_image
     from stages.parts.datasets.splits import Shown
     from stages.primaps.propose import label_maps
     from stages.primaps.scoring import open_features
