@@ -45,7 +45,7 @@ class VisionTransformer:
     def __init__(self, folder: Path, shifts: int, device: str = "cpu") -> None:
         logging.set_verbosity_error()  # of a pooler that is missing, which patch tokens do not pass
         model = load_model(AutoModel, folder, unused=POOLER)
-        self.model = getattr(model, "vision_model", model).to(device).eval().requires_grad_(False)
+        self.model = getattr(model, "vision_model", model).float().to(device).eval().requires_grad_(False)
         processor = load(AutoImageProcessor, folder)
         self.mean, self.std = (
             torch.tensor(values, device=device).reshape(3, 1, 1)
