@@ -20,7 +20,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_csv, write_whole
 from stages.parts.store.fingerprint import fingerprint
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m stages.primaps.fit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("set", metavar="SET", help="a dataset of params.yaml primaps.sets, such as streets")
-    parser.add_argument("seed", type=int, metavar="SEED", help="of the order of the pictures and of their views")
+    parser.add_argument("seed", type=seed, metavar="SEED", help="of the order of the pictures and of their views")
     arguments, params = parser.parse_args(argv), read(Params)
 
     from safetensors.torch import load_file, save  # here, as what follows: --help needs no network

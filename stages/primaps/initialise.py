@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
 from stages.primaps.params import Params
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", metavar="SET", help="a dataset of params.yaml primaps.sets, such as streets")
-    parser.add_argument("seed", type=int, metavar="SEED", help="of the order of the pictures")
+    parser.add_argument("seed", type=seed, metavar="SEED", help="of the order of the pictures")
     arguments, primaps = parser.parse_args(argv), read(Params).primaps
 
     from safetensors.torch import save  # here, as what follows: --help needs no network

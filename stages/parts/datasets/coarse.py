@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import chain, repeat
 
-from stages.parts.datasets.idmaps import IdMap, idmap
+from stages.parts.datasets.idmaps import IdMap, Layout, idmap
 from stages.parts.datasets.label_spaces import COCO_STUFF_27, POTSDAM_3
 from stages.parts.datasets.labels import IGNORE, LabelSpace
 
@@ -40,7 +40,7 @@ COARSE = {
         IdMap(
             "COCO-Stuff (27 coarse classes)",
             {k: COCO_STUFF_27.id(name) for k, name in enumerate(COCO_STUFF_NAMES)} | {IGNORE: IGNORE},
-            images=".jpg",
+            layouts=(Layout(".jpg"),),
         ),
     ),
     "potsdam_3": (

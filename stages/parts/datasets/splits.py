@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.parts.datasets.coarse import coarse_idmap
-from stages.parts.datasets.folders import pairs, read_image, read_label
+from stages.parts.datasets.folders import pairs
 from stages.parts.datasets.labels import LabelSpace
 from stages.parts.datasets.photo_shards import PhotoShards
+from stages.parts.datasets.reading import read_image, read_label
 from stages.parts.errors import GraftError
 from stages.parts.store.samples import png_array
 
