@@ -27,6 +27,7 @@ from stages.parts.pretrained.header import check_weights
 from stages.parts.sections import Recipes, Seeds, content, read
 from stages.parts.store.places import check_place
 from stages.photos import params as photographing
+from stages.primaps import params as primaps
 from stages.refine import params as refining
 from stages.refine.params import Refine
 from stages.scenes import params as staging
@@ -43,7 +44,7 @@ PLACES = (
 
 class Params(
     staging.Params, photographing.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params,
-    training.Params, evaluating.Params,
+    training.Params, evaluating.Params, primaps.Params,
 ):  # fmt: skip
     """The whole file."""
 
