@@ -67,7 +67,7 @@ def branches(ncdss: Ncdss, row: str) -> tuple[tuple[str, ...], dict[str, Branch]
     """The outputs' names, and what a batch is made of: base pictures with labels, novel ones with pseudo-labels."""
     from stages.ncdss import training
 
-    parts, pictures = training.parts_and_pictures(ncdss.data)
+    _, pictures = training.parts_and_pictures(ncdss.data)
     classes, labels = training.pseudo_labels(ncdss, row)
     sets = {"base": training.labelled(ncdss, pictures.base_alone, pasted=row in ("cutouts", "both"))}
     if row == "supervised":

@@ -63,11 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     points = project(features)
 
     # What the root line's cutouts look like, in the same projection.
-    known, classes = np.zeros((0, points.shape[1])), []
+    known = np.zeros((0, points.shape[1]))
+    classes: list[str] = []
     if needs_names(ncdss.rows.basic):
-        cutouts = Shards(ncdss.paste.cutouts).verify()
-        check_prior(cutouts, parts.novel)
-        seen, classes = cutout_features(look, cutouts, parts.novel)
+        seen, classes = cutout_features(look, training.prior(ncdss, parts), parts.novel)
         known = project(seen)
 
     # The partitions.
@@ -101,16 +100,6 @@ def needs_names(rows: Sequence[str]) -> bool:
 def sizes(cluster: Cluster, novel: int) -> dict[str, int]:
     """Partition -> number of clusters; exact is as many as there are novel classes unless a number is given."""
     return {"exact": cluster.exact or novel, "overclustered": cluster.overclustered, "named": cluster.named}
-
-
-def check_prior(cutouts: Shards, novel: Sequence[str]) -> None:
-    """GraftError for a novel class without a cutout: no cluster could ever be called by its name."""
-    there = {row["class"] for row in cutouts.rows}
-    if lacking := [name for name in novel if name not in there]:
-        raise GraftError(
-            f"{cutouts.folder} has no cutout of the novel class {lacking[0]}; generate it (classes), or take rows "
-            "cutouts, named and both out of ncdss.rows"
-        )
 
 
 def region_features(

@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def train(ncdss: Ncdss, threads: int, row: str, seed: int) -> None:
     from stages.ncdss import training  # here, for torch and mmseg take seconds to load
+    from stages.ncdss.rank import scored
     from stages.parts.discovery.ranking import clean_split
     from stages.parts.discovery.selftraining import Amounts, ClassDiscovery, ConstantTeacher, Reassign, ramp_weight
     from stages.parts.learning.branches import BranchedDataset
@@ -84,7 +85,7 @@ def train(ncdss: Ncdss, threads: int, row: str, seed: int) -> None:
 
     def rank_again() -> list[str]:
         student.eval()
-        scores, _ = training.scored(ncdss, student, labels, clean)
+        scores, _ = scored(ncdss, student, labels, clean)
         model.train()
         return [uid for uid, stays in zip(clean, clean_split(scores, STAYS), strict=True) if stays]
 

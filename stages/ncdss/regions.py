@@ -26,13 +26,12 @@ from stages.parts.sections import read
 
 if TYPE_CHECKING:
     from stages.parts.discovery.regions import Rule
-    from stages.parts.discovery.splits import Chosen, Discovery
     from stages.parts.discovery.salient import Saliency
+    from stages.parts.discovery.splits import Chosen, Discovery
     from stages.parts.store.samples import Sample
 
 BASE = Path("models/ncdss/base.safetensors")
 OUT = Path("data/ncdss/regions")
-TOGETHER = 32  # pictures in one pass of the base model
 
 
 @command
@@ -69,7 +68,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     keys = {row["uid"]: key(image=row["sha256"], **made_of) for row in novel.rows}
     build(
-        OUT, keys, lambda uids: _found(ncdss, novel, saliency, uids, keys), title="ncdss regions", beside=("regions.json",)
+        OUT,
+        keys,
+        lambda uids: _found(ncdss, novel, saliency, uids, keys),
+        title="ncdss regions",
+        beside=("regions.json",),
     )
     summary = counts(Shards(OUT), novel, parts) | {"without_saliency": len(lacking), "lacking": lacking}
     Path("data/ncdss/regions.json").write_text(json.dumps({"preset": ncdss.preset} | summary, indent=1) + "\n")
@@ -77,26 +80,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"ncdss regions: {shown}")
 
 
-def _found(
-    ncdss: Ncdss, novel: Chosen, saliency: Saliency, uids: list[str], keys: dict[str, str]
-) -> Iterator[Sample]:
-    """The regions of these pictures, as many at a time as there are of one size, in whole batches by uid."""
+def _found(ncdss: Ncdss, novel: Chosen, saliency: Saliency, uids: list[str], keys: dict[str, str]) -> Iterator[Sample]:
+    """The regions of these pictures."""
     import cv2
     import numpy as np
 
-    from stages.parts.discovery.networks import load_network, probabilities
+    from stages.parts.discovery.networks import load_network, probabilities, together
     from stages.parts.discovery.regions import find_regions
     from stages.parts.store.samples import Sample, png_array, png_bytes
 
     network, _ = load_network(BASE)
-    size = ncdss.data.size
-    together = TOGETHER if len({(row["height"], row["width"]) for row in novel.rows}) == 1 or size else 1
-    for k in range(0, len(uids), together):
-        images = [png_array(novel.read(uid)["image.png"]) for uid in uids[k : k + together]]
-        seen = [cv2.resize(one, (size[1], size[0])) for one in images] if size else images
+    for group, seen in together(novel, uids, ncdss.data.size):
         found = probabilities(network, seen).numpy()
-        maps = saliency(images, uids[k : k + together])
-        for uid, image, p, salient in zip(uids[k : k + together], images, found, maps, strict=True):
+        images = [png_array(novel.read(uid)["image.png"]) for uid in group]
+        for uid, image, p, salient in zip(group, images, found, saliency(images, group), strict=True):
             height, width = image.shape[:2]
             if p.shape[1:] != (height, width):
                 p = np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in p])
@@ -129,7 +126,9 @@ def counts(regions: object, novel: Chosen, parts: Discovery) -> dict[str, float 
     for row, files in regions:
         truth = png_array(novel.read(row["uid"])["label.png"])
         region, right = png_array(files["regions.png"]) > 0, np.isin(truth, ids)
-        inside, hits, there = inside + int((region & (truth != 255)).sum()), hits + int((region & right).sum()), there + int(right.sum())
+        inside += int((region & (truth != 255)).sum())
+        hits += int((region & right).sum())
+        there += int(right.sum())
     with_one = sum(row["regions"] > 0 for row in regions.rows)
     return {
         "pictures": len(regions.rows),

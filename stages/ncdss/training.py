@@ -9,21 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
 from mmseg.models import EncoderDecoder
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tqdm import tqdm
 
 from stages.ncdss.params import Data, Learning, Ncdss, Network
 from stages.parts.datasets.label_spaces import label_space
-from stages.parts.datasets.labels import IGNORE
-from stages.parts.discovery import ranking, schedule, splits
-from stages.parts.discovery.networks import build_network, encoder_of, load_network, probabilities, save_network, start_from
+from stages.parts.discovery import schedule, splits
+from stages.parts.discovery.networks import build_network, encoder_of, load_network, save_network, start_from
 from stages.parts.discovery.selftraining import Amounts, ClassDiscovery
 from stages.parts.discovery.views import Geometry, PseudoLabel, Remap
 from stages.parts.errors import GraftError
@@ -31,18 +26,16 @@ from stages.parts.learning.branches import Branch, BranchedDataset
 from stages.parts.learning.fit import fit, make_deterministic, work_folder
 from stages.parts.learning.transforms import Flip, ResizeTo
 from stages.parts.pasting.composite import Edge
-from stages.parts.pasting.paste import PasteCutouts, read_bank
+from stages.parts.pasting.paste import Cutouts, PasteCutouts
 from stages.parts.pasting.place import Scale
 from stages.parts.store.atomic import write_csv
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keys import file_hash, key
-from stages.parts.store.pictures import png_array
 from stages.parts.store.shards import INDEX, Shards
 
 BASE = Path("models/ncdss/base.safetensors")
 REGIONS = Path("data/ncdss/regions")
 TABLE, ABOUT = Path("data/ncdss/clusters.csv"), Path("data/ncdss/clusters.json")
-TOGETHER = 32  # pictures in one pass
 HALF = 0.5  # probability of mirroring
 OF = {"long": "exact", "both": "named"}  # rows that use another's clusters
 
@@ -79,14 +72,8 @@ def unlabelled(ncdss: Ncdss, uids: Sequence[str]) -> Branch:
 
 def pasting(ncdss: Ncdss, parts: splits.Discovery) -> PasteCutouts:
     """The root line's cutouts, pasted anywhere. GraftError for a novel class that has none."""
-    bank = Shards(ncdss.paste.cutouts).verify()
-    known = read_bank(bank, parts.space)
-    if lacking := [name for name in parts.novel if parts.space.id(name) not in known]:
-        raise GraftError(
-            f"{bank.folder} has no cutout of the novel class {lacking[0]}; generate it (classes), or take rows "
-            "cutouts, named and both out of ncdss.rows"
-        )
-    ids = {parts.names.index(name): known[parts.space.id(name)] for name in parts.novel}
+    bank = prior(ncdss, parts)
+    ids = {parts.names.index(name): Cutouts(bank, name) for name in parts.novel}
     paste = ncdss.paste
     scale = Scale("area", paste.min_area, paste.max_area)
     edge = Edge("hard", ring=paste.ring)
@@ -95,8 +82,20 @@ def pasting(ncdss: Ncdss, parts: splits.Discovery) -> PasteCutouts:
     )
 
 
+def prior(ncdss: Ncdss, parts: splits.Discovery) -> Shards:
+    """The root line's cutouts. GraftError for a novel class without one: no cluster could ever have its name."""
+    bank = Shards(ncdss.paste.cutouts).verify()
+    there = {row["class"] for row in bank.rows}
+    if lacking := [name for name in parts.novel if name not in there]:
+        raise GraftError(
+            f"{bank.folder} has no cutout of the novel class {lacking[0]}; generate it (classes), or take rows "
+            "cutouts, named and both out of ncdss.rows"
+        )
+    return bank
+
+
 def start(network: Network, outputs: int, seed: int, base: Path | None) -> EncoderDecoder:
-    """A network of so many outputs: from the base model's weights, or from the pretrained encoder's, or from nothing."""
+    """A network of so many outputs: from the base model's weights, the pretrained encoder's, or nothing."""
     make_deterministic(seed)
     student = build_network(network.name, outputs)
     student.init_weights()
@@ -210,47 +209,5 @@ def inputs_of(ncdss: Ncdss, row: str) -> list[Path | str]:
     return [index_of(Path(ncdss.data.photos, "train")), BASE, *clusters, *bank]
 
 
-def scored(
-    ncdss: Ncdss, network: EncoderDecoder, labels: PseudoLabel, uids: Sequence[str]
-) -> tuple[list[float], list[int]]:
-    """Of each picture the entropy score (ranking.image_score) and its main novel class, un-augmented."""
-    photos, size = Shards(Path(ncdss.data.photos, "train")), ncdss.data.size
-    base = len(parts_of(ncdss.data).base)
-    scores, classes = [], []
-    for k in tqdm(range(0, len(uids), TOGETHER), desc="ncdss rank", unit="batch", delay=2, leave=False):
-        several = [uids[k : k + TOGETHER]]
-        images = {uid: png_array(photos.read(uid)["image.png"]) for uid in several[0]}
-        if size:
-            images = {uid: cv2.resize(one, (size[1], size[0])) for uid, one in images.items()}
-        if len({one.shape for one in images.values()}) > 1:
-            several = [[uid] for uid in images]
-        for group in several:
-            uncertain = ranking.entropy(probabilities(network, [images[uid] for uid in group]).double()).numpy()
-            for uid, each in zip(group, uncertain, strict=True):
-                label = cv2.resize(labels.of(uid), each.shape[::-1], interpolation=cv2.INTER_NEAREST)
-                scores.append(ranking.image_score(each, label, base))
-                classes.append(ranking.main_class(label, base))
-    return scores, classes
-
-
-def agreement(ncdss: Ncdss, row: str, labels: PseudoLabel, uids: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether more than half of a picture's pseudo-labelled novel pixels show their class: for the report alone. A
-    cluster without a name counts as the class that most of its pixels show."""
-    parts, photos = parts_of(ncdss.data), Shards(Path(ncdss.data.photos, "train"))
-    base, keep = len(parts.base), parts.remap(keep_novel=True)
-    pairs = [(labels.of(uid), keep[png_array(photos.read(uid)["label.png"])]) for uid in uids]
-    counts = np.zeros((256, 256), np.int64)
-    for label, truth in pairs:
-        np.add.at(counts, (label[label > base], truth[label > base]), 1)
-    meant = counts[:, base + 1 : len(parts.names)].argmax(axis=1) + base + 1
-    right = []
-    for label, truth in pairs:
-        novel = (label > base) & (label != IGNORE) & (truth != IGNORE)
-        right.append(bool(novel.any() and (meant[label[novel]] == truth[novel]).mean() > 0.5))
-    return np.array(right)
-
-
 def index_of(folder: Path | str) -> Path:
     return Path(folder, INDEX)
-
-

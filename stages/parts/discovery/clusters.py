@@ -75,7 +75,7 @@ def kmeans(points: NDArray[np.float64], clusters: int, seed: int, starts: int) -
 
 
 def spread_centres(points: NDArray[np.float64], clusters: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """k-means++ (Arthur and Vassilvitskii 2007): (K, d) points, each drawn by its squared distance from those before."""
+    """k-means++ (Arthur and Vassilvitskii 2007): (K, d) points, each drawn by its squared distance from the others."""
     chosen = [points[rng.integers(len(points))]]
     nearest = ((points - chosen[0]) ** 2).sum(axis=1)
     while len(chosen) < clusters:

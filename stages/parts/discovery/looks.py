@@ -27,8 +27,8 @@ class Look:
     """Collects regions, and gives their features in the order in which they were seen.
 
     encoder   a folder in transformers' layout, or of the small U-Net's encoder
-    kind      isolated: the region alone on grey, filling a square; its map's mean. pooled: the picture's map pooled over
-              the region, as published; a cutout, which has no picture around it, is looked at alone
+    kind      isolated: the region alone on grey, filling a square; its map's mean. pooled: the picture's map pooled
+              over the region, as published; a cutout, which has no picture around it, is looked at alone
     """
 
     def __init__(self, encoder: str, kind: Kind) -> None:
@@ -71,8 +71,8 @@ def encoder_maps(folder: str) -> tuple[Maps, int]:
         encoder.load_state_dict(load_file(path / "model.safetensors"))
     except (SafetensorError, OSError, RuntimeError):
         raise GraftError(
-            f"params.yaml: ncdss.cluster.encoder: {path} holds neither an encoder in transformers' layout nor the small "
-            "U-Net's; correct it"
+            f"params.yaml: ncdss.cluster.encoder: {path} holds neither an encoder in transformers' layout nor that of "
+            "the small U-Net; correct it"
         ) from None
     encoder.eval()
     mean, std = network.data_preprocessor.mean, network.data_preprocessor.std

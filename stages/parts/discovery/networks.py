@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from mmengine import ConfigDict
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as tensors
 from torch import Tensor, nn
@@ -21,6 +25,8 @@ from stages.parts.datasets.labels import IGNORE
 from stages.parts.errors import GraftError
 from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.atomic import write_whole
+from stages.parts.store.pictures import png_array
+from stages.parts.store.shards import Shards
 
 NAMES = ("unet", "deeplabv3-r50")
 RATES = [12, 24, 36]  # of ASPP
@@ -111,11 +117,29 @@ def _half(value: Tensor) -> Tensor:
     return value.half() if value.dtype == torch.float32 else value
 
 
-@torch.inference_mode()
-def probabilities(network: EncoderDecoder, images: Sequence) -> Tensor:
-    """Images of one size, (H, W, 3) uint8 RGB each -> class probabilities (B, C, H, W) float32, on the CPU."""
-    from mmseg.structures import SegDataSample
+def together(
+    shards: Shards, uids: Sequence[str], size: Sequence[int] | None = None, count: int = 32
+) -> Iterator[tuple[list[str], list[NDArray[np.uint8]]]]:
+    """Pictures in groups that one pass can take: uids and images of at most `count` that follow each other and are of
+    one size, or are brought to one (height, width)."""
+    group: list[str] = []
+    images: list[NDArray[np.uint8]] = []
+    for uid in uids:
+        image = png_array(shards.read(uid)["image.png"])
+        if size:
+            image = np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        if images and (image.shape != images[0].shape or len(images) == count):
+            yield group, images
+            group, images = [], []
+        group.append(uid)
+        images.append(image)
+    if images:
+        yield group, images
 
+
+@torch.inference_mode()
+def probabilities(network: EncoderDecoder, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Images of one size, (H, W, 3) uint8 RGB each -> class probabilities (B, C, H, W) float32, on the CPU."""
     height, width = images[0].shape[:2]
     pixels = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in images]
     samples = [SegDataSample(metainfo={"ori_shape": (height, width), "img_shape": (height, width)}) for _ in pixels]

@@ -83,7 +83,7 @@ def grown(base: Labels, pixels: int) -> Labels:
 
 def connected(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """(H, W) bool -> (H, W) int32: 0, or the number of the 8-connected part, from 1 on, by rows."""
-    return cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[1]
+    return np.asarray(cv2.connectedComponents(mask.view(np.uint8), connectivity=8)[1], dtype=np.int32)
 
 
 def pseudo_label(found: Found, classes: dict[int, int]) -> Labels:

@@ -48,7 +48,7 @@ class Maps:
             if abs(grey.width * height - grey.height * width) > max(grey.width, grey.height, height, width):
                 raise GraftError(f"{self.paths[uid]} is {grey.size}, its picture {(width, height)}; make it fit")
             values = np.asarray(grey.resize((width, height), Image.Resampling.NEAREST), dtype=np.float32)
-        return values / (255 if values.max(initial=0) > 1 else 1)
+        return values / np.float32(255 if values.max(initial=0) > 1 else 1)
 
 
 def read_saliency(source: str) -> Saliency:

@@ -21,8 +21,8 @@ def ramp(epoch: float, length: float) -> float:
 
 
 def first_low_epoch(milestone: int) -> int:
-    """The first epoch, from 0 on, with a tenth of the learning rate. The published test is `epoch > milestone`: the drop
-    comes one epoch after the milestone that its config names."""
+    """The first epoch, from 0 on, with a tenth of the learning rate. The published test is `epoch > milestone`: it
+    drops one epoch after the milestone that its config names."""
     return milestone + 1
 
 

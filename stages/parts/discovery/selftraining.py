@@ -31,6 +31,9 @@ class Amounts(NamedTuple):
     hue: float
 
 
+NONE = Amounts(0.0, 0.0)
+
+
 @MODELS.register_module()
 class ClassDiscovery(TeacherStudent):
     """loss() gives L_base, L_novel, L_clean and w L_unclean, of the branches that a batch has [2.4, 2.6].
@@ -49,8 +52,8 @@ class ClassDiscovery(TeacherStudent):
         *,
         halve: bool = False,
         eta: float = 0.0,
-        weak: Amounts = Amounts(0.0, 0.0),
-        strong: Amounts = Amounts(0.0, 0.0),
+        weak: Amounts = NONE,
+        strong: Amounts = NONE,
         weight: Callable[[int], float] = lambda iteration: 1.0,
         noisy: bool = False,
     ) -> None:
@@ -117,8 +120,8 @@ def ramp_weight(epoch: int, length: float) -> Callable[[int], float]:
 class ConstantTeacher(Hook):
     """θ_t <- m θ_t + (1 - m) θ_s before the teacher labels; m constant [2.6]. It tells the model the iteration, too.
 
-    As published of parameters alone, for the teacher's norms go by its own batches; a teacher in evaluation mode has the
-    student's buffers."""
+    As published of parameters alone, for the teacher's norms go by its own batches; a teacher in evaluation mode has
+    the student's buffers."""
 
     def __init__(self, momentum: float) -> None:
         self.momentum = momentum

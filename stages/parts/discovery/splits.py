@@ -93,7 +93,7 @@ class Pictures(NamedTuple):
 
 
 def pictures(classes: Iterable[tuple[str, Collection[int]]], parts: Discovery) -> Pictures:
-    """The published rule, from (uid, original ids that its label holds) of every picture. One with neither is in none."""
+    """The published rule, from (uid, original ids that its label holds) of each; one with neither is in none."""
     found = Pictures([], [], [])
     base, novel = parts.ids(parts.base), parts.ids(parts.novel)
     for uid, ids in classes:

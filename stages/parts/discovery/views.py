@@ -29,7 +29,7 @@ class Remap(BaseTransform):
 
 
 class PseudoLabel(BaseTransform):
-    """The label of a picture is what base model and clusters say of it: shards of the stage regions, and of each picture
+    """A picture's label is what base model and clusters say of it: shards of the stage regions, and of each picture
     {region: class id}. A picture that `classes` lacks has no novel class, its regions are ignored."""
 
     def __init__(self, regions: Shards, classes: Mapping[str, dict[int, int]]) -> None:
