@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stages.parts.store.shards import Shards
 
     ncdss, parts = params.ncdss, training.parts_of(params.ncdss.data)
-    photos = Shards(Path(ncdss.data.photos, "train")).verify()
+    photos = PhotoShards(Path(ncdss.data.photos, "train")).verify()
     pictures = splits.pictures_of(photos, parts)
     student = training.start(ncdss.network, 1 + len(parts.base), ncdss.base.seed, None)
     training.run(

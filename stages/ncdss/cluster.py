@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stages.parts.store.shards import Shards
 
     ncdss, parts = params.ncdss, training.parts_of(params.ncdss.data)
-    photos, regions = Shards(Path(ncdss.data.photos, "train")), Shards(REGIONS)
+    photos, regions = PhotoShards(Path(ncdss.data.photos, "train")), Shards(REGIONS)
     look = Look(ncdss.cluster.encoder, ncdss.cluster.look)
 
     # One vector for each region; its true class is for the report alone.

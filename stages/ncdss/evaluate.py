@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     ncdss = params.ncdss
     parts = parts_of(ncdss.data)
-    photos = {split: Shards(Path(ncdss.data.photos, split)) for split in SPLITS}
+    photos = {split: PhotoShards(Path(ncdss.data.photos, split)) for split in SPLITS}
     made_of = key(
         photos=[file_hash(index_of(shards.folder)) for shards in photos.values()],
         params=[ncdss.evaluate.model_dump(), ncdss.data.model_dump(), params.engine.threads],

@@ -80,7 +80,7 @@ def scored(
     from stages.parts.discovery.networks import probabilities, together
     from stages.parts.store.shards import Shards
 
-    photos, base = Shards(Path(ncdss.data.photos, "train")), len(parts_of(ncdss.data).base)
+    photos, base = PhotoShards(Path(ncdss.data.photos, "train")), len(parts_of(ncdss.data).base)
     scores, classes = [], []
     bar = tqdm(total=len(uids), desc="ncdss rank", unit="image", delay=2, leave=False)
     for group, images in together(photos, uids, ncdss.data.size):
@@ -101,7 +101,7 @@ def agreement(ncdss: Ncdss, named: bool, labels: PseudoLabel, uids: Sequence[str
     from stages.parts.store.pictures import png_array
     from stages.parts.store.shards import Shards
 
-    parts, photos = parts_of(ncdss.data), Shards(Path(ncdss.data.photos, "train"))
+    parts, photos = parts_of(ncdss.data), PhotoShards(Path(ncdss.data.photos, "train"))
     base, keep = len(parts.base), parts.remap(keep_novel=True)
     pairs = [(labels.of(uid), keep[png_array(photos.read(uid)["label.png"])]) for uid in uids]
     counts = np.zeros((256, 256), np.int64)

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     ncdss, parts = params.ncdss, training.parts_of(params.ncdss.data)
     folder = Path(ncdss.data.photos, "train")
-    novel = splits.Chosen(folder, splits.pictures_of(Shards(folder).verify(), parts).novel)
+    novel = splits.Chosen(folder, splits.pictures_of(PhotoShards(folder).verify(), parts).novel)
 
     # A picture without a saliency map takes no part, and is named.
     saliency = read_saliency(ncdss.regions.saliency)

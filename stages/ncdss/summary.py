@@ -167,7 +167,7 @@ def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     from stages.parts.store.pictures import png_array, png_bytes
     from stages.parts.store.shards import Shards
 
-    photos, regions = Shards(Path(ncdss.data.photos, "train")), Shards("data/ncdss/regions")
+    photos, regions = PhotoShards(Path(ncdss.data.photos, "train")), Shards("data/ncdss/regions")
 
     # Regions: picture, region outlined, and what the base model says.
     lines = []
@@ -178,7 +178,7 @@ def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     write_whole(REPORT / "regions.png", png_bytes(grid(lines, ("picture", "regions", "base or in doubt"))))
     write_whole(REPORT / "clusters.png", png_bytes(_clusters(photos, regions)))
     test = Chosen(
-        Path(ncdss.data.photos, "test"), [row["uid"] for row in Shards(Path(ncdss.data.photos, "test")).rows[:SHOWN]]
+        Path(ncdss.data.photos, "test"), [row["uid"] for row in PhotoShards(Path(ncdss.data.photos, "test")).rows[:SHOWN]]
     )
     write_whole(REPORT / "predictions.png", png_bytes(_predictions(ncdss, test)))
     table = "".join(

@@ -177,7 +177,7 @@ def run(
 def parts_and_pictures(data: Data) -> tuple[splits.Discovery, splits.Pictures]:
     """The classes in their two parts, and which pictures of the training set are whose."""
     parts = parts_of(data)
-    return parts, splits.pictures_of(Shards(Path(data.photos, "train")), parts)
+    return parts, splits.pictures_of(PhotoShards(Path(data.photos, "train")), parts)
 
 
 def pseudo_labels(ncdss: Ncdss, row: str) -> tuple[tuple[str, ...], PseudoLabel | None]:

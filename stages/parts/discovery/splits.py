@@ -13,7 +13,10 @@ from stages.parts.datasets.label_spaces import COCO, VOC
 from stages.parts.datasets.labels import IGNORE, LabelSpace
 from stages.parts.errors import GraftError
 from stages.parts.learning.rare_classes import class_pixels
+from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.shards import Shards
+
+HELD = 64_000_000  # bytes of pictures that are kept in memory
 
 # Novel ids, 1-based. PASCAL-5i and COCO-20i are blocks of ids; the code has a fifth VOC fold that no paper names.
 FOLDS = {f"voc-{k}": (VOC, tuple(range(5 * k + 1, 5 * k + 6))) for k in range(4)}
@@ -114,11 +117,23 @@ def pictures_of(shards: Shards, parts: Discovery) -> Pictures:
     return found
 
 
-class Chosen(Shards):
-    """Some samples of a folder, in its order."""
+class Chosen(PhotoShards):
+    """Some photos of a folder, in its order. What was read stays in memory, as long as that is little."""
 
     def __init__(self, folder: Path | str, uids: Collection[str]) -> None:
         super().__init__(folder)
         wanted = set(uids)
         self.rows = [row for row in self.rows if row["uid"] in wanted]
         self._position = {row["uid"]: number for number, row in enumerate(self.rows)}
+        self._held: dict[str, dict[str, bytes]] = {}
+        self._room = HELD
+
+    def read(self, uid: str) -> dict[str, bytes]:
+        if uid in self._held:
+            return self._held[uid]
+        files = super().read(uid)
+        size = sum(map(len, files.values()))
+        if size <= self._room:
+            self._held[uid] = files
+            self._room -= size
+        return files
