@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stages.ncdss import training  # here, for torch and mmseg take seconds to load
     from stages.parts.discovery import clusters
     from stages.parts.discovery.looks import Look
+    from stages.parts.store.photo_shards import PhotoShards
     from stages.parts.store.shards import Shards
 
     ncdss, parts = params.ncdss, training.parts_of(params.ncdss.data)

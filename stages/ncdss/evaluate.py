@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stages.ncdss.training import index_of, parts_of  # here, for torch and mmseg take seconds to load
     from stages.parts.store.fingerprint import fingerprint
     from stages.parts.store.keys import file_hash, key
-    from stages.parts.store.shards import Shards
+    from stages.parts.store.photo_shards import PhotoShards
 
     ncdss = params.ncdss
     parts = parts_of(ncdss.data)

@@ -164,6 +164,7 @@ def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     from stages.parts.discovery.regions import Found
     from stages.parts.discovery.splits import Chosen
     from stages.parts.drawing.sheets import grid, outlined
+    from stages.parts.store.photo_shards import PhotoShards
     from stages.parts.store.pictures import png_array, png_bytes
     from stages.parts.store.shards import Shards
 
@@ -178,7 +179,8 @@ def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     write_whole(REPORT / "regions.png", png_bytes(grid(lines, ("picture", "regions", "base or in doubt"))))
     write_whole(REPORT / "clusters.png", png_bytes(_clusters(photos, regions)))
     test = Chosen(
-        Path(ncdss.data.photos, "test"), [row["uid"] for row in PhotoShards(Path(ncdss.data.photos, "test")).rows[:SHOWN]]
+        Path(ncdss.data.photos, "test"),
+        [row["uid"] for row in PhotoShards(Path(ncdss.data.photos, "test")).rows[:SHOWN]],
     )
     write_whole(REPORT / "predictions.png", png_bytes(_predictions(ncdss, test)))
     table = "".join(

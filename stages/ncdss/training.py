@@ -31,6 +31,7 @@ from stages.parts.pasting.place import Scale
 from stages.parts.store.atomic import write_csv
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keys import file_hash, key
+from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.shards import INDEX, Shards
 
 BASE = Path("models/ncdss/base.safetensors")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.parts.errors import GraftError
+from stages.parts.pretrained.saliency import load_saliency
 from stages.parts.store.keys import file_hash, slug
 
 
@@ -51,11 +52,26 @@ class Maps:
         return values / np.float32(255 if values.max(initial=0) > 1 else 1)
 
 
+class Model:
+    """A saliency model (parts/pretrained/saliency.py), which can tell of every picture."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.model = path, load_saliency(path)
+
+    def has(self, uid: str) -> bool:
+        return True
+
+    def hash(self) -> str:
+        return file_hash(self.path)
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]], uids: Sequence[str]) -> list[NDArray[np.float32]]:
+        return [self.model(image) for image in images]
+
+
 def read_saliency(source: str) -> Saliency:
-    """The maps of a folder that holds PNGs, else the saliency model of a folder. GraftError when it is neither."""
-    folder = Path(source)
-    if not folder.is_dir():
-        raise GraftError(f"params.yaml: ncdss.regions.saliency: there is no folder {source}; correct it or make it")
-    if any(folder.glob("*.png")):
-        return Maps(folder)
-    raise GraftError(f"params.yaml: ncdss.regions.saliency: {source} holds neither maps, UID.png, nor a saliency model")
+    """The maps of a folder that holds PNGs, else the saliency model of a folder or file. GraftError when it is
+    neither."""
+    path = Path(source)
+    if not path.exists():
+        raise GraftError(f"params.yaml: ncdss.regions.saliency: there is no {source}; correct it or make it")
+    return Maps(path) if any(path.glob("*.png")) else Model(path)

@@ -93,6 +93,8 @@ class ClassDiscovery(TeacherStudent):
 
     def jittered(self, images: Tensor, samples: Samples, purpose: str, amounts: Amounts) -> Tensor:
         """Normalised images, jittered in [0, 1] and normalised again."""
+        if amounts == NONE:
+            return images
         mean, std = self.student.data_preprocessor.mean, self.student.data_preprocessor.std
         pixels = ((images * std + mean) / 255).clamp(0, 1)
         return (jittered(pixels, [stream_of(one, purpose) for one in samples], *amounts) * 255 - mean) / std
