@@ -54,7 +54,7 @@ def train(ncdss: Ncdss, threads: int, row: str, seed: int) -> None:
         title=f"ncdss-basic-{row}-{seed}",
         section="ncdss.learning",
         seed=seed,
-        iterations=ncdss.basic.iterations + (ncdss.eums.iterations if row == "long" else 0),
+        iterations=ncdss.basic.long if row == "long" else ncdss.basic.iterations,
         student=training.start(ncdss.network, len(classes), seed, from_base),
         branches=sets,
         classes=classes,

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # What the root line's cutouts look like, in the same projection.
     known = np.zeros((0, points.shape[1]))
     classes: list[str] = []
-    if needs_names(ncdss.rows.basic):
+    if ncdss.paste.cutouts is not None:
         seen, classes = cutout_features(look, training.prior(ncdss, parts), parts.novel)
         known = project(seen)
 
@@ -91,11 +91,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_changed(ABOUT, json.dumps({"preset": ncdss.preset, "truth": truths, **about}, indent=1) + "\n")
     for name, said in about.items():
         print(f"ncdss cluster {name}: purity {said['purity']}, named right {said['named_right']}, {said['names']}")
-
-
-def needs_names(rows: Sequence[str]) -> bool:
-    """Whether a row asks the cutouts."""
-    return bool({"named", "both", "cutouts"} & set(rows))
 
 
 def sizes(cluster: Cluster, novel: int) -> dict[str, int]:

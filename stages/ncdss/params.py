@@ -64,7 +64,7 @@ class Data(Section):
 
 
 class Network(Section):
-    name: Literal["unet", "deeplabv3-r50"]
+    name: Literal["fpn", "unet", "deeplabv3-r50"]
     encoder: str | None
     start: Literal["base", "encoder"]
 
@@ -123,7 +123,7 @@ class Cluster(Section):
 
 
 class Paste(Section):
-    cutouts: str
+    cutouts: str | None
     probability: Share
     max_instances: Count
     min_area: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -133,6 +133,7 @@ class Paste(Section):
 
 class Basic(Section):
     iterations: Count
+    long: Count
 
 
 class Rank(Section):
@@ -173,6 +174,13 @@ class Ncdss(Section):
     rank: Rank
     eums: EumsTraining
     evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def with_prior(self) -> Ncdss:
+        asking = [row for row in self.rows.basic if row in ("named", "cutouts", "both")]
+        if self.paste.cutouts is None and asking:
+            raise ValueError(f"row {asking[0]} asks cutouts, and paste.cutouts is null; name their folder")
+        return self
 
 
 class Params(Sections):

@@ -41,7 +41,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "cluster": {
             "look": "pooled", "dimensions": 32, "whiten": True, "exact": None, "overclustered": 10, "named": 10,
         },
-        "basic": {"iterations": 10620},
+        "basic": {"iterations": 10620, "long": 21240},
         "rank": {"share": 0.67, "quota": False},
         "eums": {
             "iterations": 10620, "start": "encoder", "momentum": 0.99, "teacher": "train", "eta": 0.0, "weight": 1.0,
@@ -52,7 +52,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "clean": {
         "preset": "clean",
         "data": {"size": None},
-        "network": {"name": "unet", "start": "base"},
+        "network": {"name": "fpn", "start": "base"},
         "learning": {
             "batch": 8, "optimiser": "adamw", "lr": 6.0e-3, "encoder_lr": 0.3, "weight_decay": 0.01, "clip": 5.0,
             "power": 0.9, "epoch": 40, "milestone": None, "halve": False, "jitter": 0.2, "hue": 0.05, "degrees": 0.0,
@@ -66,7 +66,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "cluster": {
             "look": "isolated", "dimensions": 8, "whiten": False, "exact": None, "overclustered": 6, "named": 12,
         },
-        "basic": {"iterations": 600},
+        "basic": {"iterations": 600, "long": 1800},
         "rank": {"share": 0.67, "quota": False},
         "eums": {
             "iterations": 1200, "start": "basic", "momentum": 0.99, "teacher": "eval", "eta": 0.0, "weight": 1.0,

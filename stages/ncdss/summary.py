@@ -170,7 +170,6 @@ def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
 
     photos, regions = PhotoShards(Path(ncdss.data.photos, "train")), Shards("data/ncdss/regions")
 
-    # Regions: picture, region outlined, and what the base model says.
     lines = []
     for row in [row for row in regions.rows if row["regions"]][:SHOWN]:
         files, image = regions.read(row["uid"]), png_array(photos.read(row["uid"])["image.png"])

@@ -12,13 +12,18 @@ from typing import Any
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
 from mmseg.models import EncoderDecoder
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from stages.ncdss.params import Data, Learning, Ncdss, Network
 from stages.parts.datasets.label_spaces import label_space
 from stages.parts.discovery import schedule, splits
-from stages.parts.discovery.networks import build_network, encoder_of, load_network, save_network, start_from
+from stages.parts.discovery.networks import (
+    build_network,
+    encoder_of,
+    load_network,
+    load_pretrained,
+    save_network,
+    start_from,
+)
 from stages.parts.discovery.selftraining import Amounts, ClassDiscovery
 from stages.parts.discovery.views import Geometry, PseudoLabel, Remap
 from stages.parts.errors import GraftError
@@ -85,6 +90,7 @@ def pasting(ncdss: Ncdss, parts: splits.Discovery) -> PasteCutouts:
 
 def prior(ncdss: Ncdss, parts: splits.Discovery) -> Shards:
     """The root line's cutouts. GraftError for a novel class without one: no cluster could ever have its name."""
+    assert ncdss.paste.cutouts is not None  # params.py sees to it
     bank = Shards(ncdss.paste.cutouts).verify()
     there = {row["class"] for row in bank.rows}
     if lacking := [name for name in parts.novel if name not in there]:
@@ -103,15 +109,7 @@ def start(network: Network, outputs: int, seed: int, base: Path | None) -> Encod
     if base is not None:
         start_from(student, load_network(base)[0])
     elif network.encoder is not None:
-        path = Path(network.encoder, "model.safetensors")
-        try:
-            state = {name: value for name, value in load_file(path).items() if not name.startswith("fc.")}
-            encoder_of(student).load_state_dict(state)
-        except (SafetensorError, OSError, RuntimeError):
-            raise GraftError(
-                f"params.yaml: ncdss.network.encoder: {path} is missing, damaged or not the encoder of "
-                f"{network.name}; correct it, or set it to null"
-            ) from None
+        load_pretrained(student, network.encoder)
     return student
 
 
@@ -169,7 +167,7 @@ def run(
         work=work,
         section=section,
     )
-    save_network(student, out.with_suffix(".safetensors"), ncdss.network.name, classes)
+    save_network(student, out.with_suffix(".safetensors"), ncdss.network.name, classes, ncdss.network.encoder)
     rows = ([f"{value:.5g}" for value in row.values()] for row in curve[::10])
     write_csv(out.with_suffix(".csv"), curve[0], rows)
     shutil.rmtree(work.parent)
@@ -206,7 +204,7 @@ def pseudo_labels(ncdss: Ncdss, row: str) -> tuple[tuple[str, ...], PseudoLabel 
 def inputs_of(ncdss: Ncdss, row: str) -> list[Path | str]:
     """What a training of this row depends on."""
     clusters = [] if row in ("cutouts", "supervised") else [index_of(REGIONS), TABLE, ABOUT]
-    bank = [index_of(ncdss.paste.cutouts)] if row in ("cutouts", "both") else []
+    bank = [index_of(ncdss.paste.cutouts)] if ncdss.paste.cutouts and row in ("cutouts", "both") else []
     return [index_of(Path(ncdss.data.photos, "train")), BASE, *clusters, *bank]
 
 

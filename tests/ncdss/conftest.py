@@ -28,12 +28,12 @@ COUNTS = {"train": 20, "val": 5, "test": 4}
 SHORT: dict[str, Any] = {
     "seeds": [0],
     "rows": {"basic": ["exact", "overclustered", "named", "cutouts", "both"], "eums": ["exact", "both"]},
-    "network": {"name": "unet", "encoder": None, "start": "base"},
+    "network": {"name": "fpn", "encoder": "encoder", "start": "base"},
     "learning": {"batch": 2, "epoch": 1},
     "base": {"iterations": 3},
     "regions": {"saliency": "maps", "min_area": None, "min_pixels": 8},
     "cluster": {"encoder": "encoder", "dimensions": 4, "overclustered": 4, "named": 4, "starts": 2},
-    "basic": {"iterations": 2},
+    "basic": {"iterations": 2, "long": 4},
     "eums": {"iterations": 5, "reassign": 3},
 }
 

@@ -111,7 +111,7 @@ def test_named_outputs_are_classes_and_others_clusters(line: Path) -> None:
 
 
 def test_a_pseudo_label_holds_what_regions_and_clusters_say(line: Path) -> None:
-    outputs, labels = training.pseudo_labels(settings(), "overclustered")
+    _, labels = training.pseudo_labels(settings(), "overclustered")
     assert labels is not None
     table = {
         (row["uid"], int(row["region"])): int(row["overclustered"])

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from stages.parts.discovery.jitter import jittered
 from stages.parts.discovery.schedule import first_low_epoch, learning_rate, optimiser, ramp
 from stages.parts.discovery.selftraining import ramp_weight
+from stages.parts.discovery.views import jittered
 from stages.parts.learning.hooks import ema_update
 from stages.parts.store.streams import draw_stream
 

@@ -1,10 +1,18 @@
-"""The line's networks by name, their heads, and their files: float16 safetensors, so that nothing is unpickled."""
+"""The line's networks by name, and their files: what was trained, as float16 safetensors, so that nothing is unpickled.
+
+fpn             the small U-Net's encoder, frozen, under a feature pyramid of 48 channels (Lin et al. 2017): 0.1 M weights
+                to learn, a tenth of the U-Net's
+unet            the small U-Net, all of it trained
+deeplabv3-r50   DeepLabv3 on a ResNet-50 of output stride 8, as published [2.1]
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,63 +20,62 @@ import torch
 from mmengine import ConfigDict
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as tensors
 from torch import Tensor, nn
-from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from stages.parts.datasets.labels import IGNORE
+from stages.parts.discovery.heads import LEVELS
 from stages.parts.errors import GraftError
 from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.pictures import png_array
 from stages.parts.store.shards import Shards
 
-NAMES = ("unet", "deeplabv3-r50")
-RATES = [12, 24, 36]  # of ASPP
-
-
-@MODELS.register_module()
-class DeepLabV3Head(BaseDecodeHead):
-    """ASPP (12, 24, 36, 1 x 1, pooled) of 256 channels, dropout 0.5, a 3 x 3 convolution, the classifier [2.1]."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(channels=256, dropout_ratio=0.0, **options)
-        self.aspp = ASPP(self.in_channels, RATES, self.channels)
-        self.last = nn.Sequential(
-            nn.Conv2d(256, 256, 3, padding=1, bias=False), nn.BatchNorm2d(256), nn.ReLU(inplace=True)
-        )
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        return self.cls_seg(self.last(self.aspp(inputs[self.in_index])))
-
-
-def build_network(name: str, outputs: int) -> EncoderDecoder:
-    """A network with random weights, by one of NAMES: the small U-Net, or DeepLabv3 on a ResNet-50 of output stride 8,
-    whose stem and first two layers are frozen and whose backbone's norms stay in evaluation mode, as published."""
-    if name == "unet":
-        return build_segmenter(name, outputs)
-    config = {
-        "type": "EncoderDecoder",
-        "data_preprocessor": {
-            "type": "SegDataPreProcessor", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375],
-            "pad_val": 0, "seg_pad_val": IGNORE, "size_divisor": 8, "test_cfg": {"size_divisor": 8},
-        },
-        "backbone": {
+# Backbone, head and the stride that pictures are padded to. Of the ResNet the stem and two layers are frozen, and its
+# norms stay in evaluation mode, as published.
+CONFIGS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "fpn": (
+        {"type": "FrozenEncoder"},
+        {"type": "PyramidHead", "in_channels": LEVELS, "in_index": [0, 1, 2, 3], "channels": 48},
+        16,
+    ),
+    "deeplabv3-r50": (
+        {
             "type": "ResNet", "depth": 50, "num_stages": 4, "out_indices": (0, 1, 2, 3), "strides": (1, 2, 1, 1),
             "dilations": (1, 1, 2, 4), "contract_dilation": True, "style": "pytorch", "frozen_stages": 2,
             "norm_eval": True, "norm_cfg": {"type": "BN"},
         },
-        "decode_head": {
-            "type": "DeepLabV3Head", "in_channels": 2048, "in_index": 3, "num_classes": outputs,
-            "align_corners": False, "loss_decode": {"type": "CrossEntropyLoss"},
+        {"type": "DeepLabV3Head", "in_channels": 2048, "in_index": 3},
+        8,
+    ),
+}  # fmt: skip
+
+
+def build_network(name: str, outputs: int) -> EncoderDecoder:
+    """A network with random weights, by name; its data_preprocessor takes RGB uint8 images."""
+    if name == "unet":
+        return build_segmenter(name, outputs)
+    backbone, head, stride = CONFIGS[name]
+    config = {
+        "type": "EncoderDecoder",
+        "data_preprocessor": {
+            "type": "SegDataPreProcessor",
+            "mean": [123.675, 116.28, 103.53],
+            "std": [58.395, 57.12, 57.375],
+            "pad_val": 0,
+            "seg_pad_val": IGNORE,
+            "size_divisor": stride,
+            "test_cfg": {"size_divisor": stride},
         },
+        "backbone": backbone,
+        "decode_head": head
+        | {"num_classes": outputs, "align_corners": False, "loss_decode": {"type": "CrossEntropyLoss"}},
         "test_cfg": {"mode": "whole"},
-    }  # fmt: skip
+    }
     with DefaultScope.overwrite_default_scope("mmseg"):
         return MODELS.build(ConfigDict(config))
 
@@ -76,6 +83,20 @@ def build_network(name: str, outputs: int) -> EncoderDecoder:
 def encoder_of(network: EncoderDecoder) -> nn.Module:
     """What may come with pretrained weights: all but the decoder."""
     return getattr(network.backbone, "encoder", network.backbone)
+
+
+def load_pretrained(network: EncoderDecoder, folder: str) -> None:
+    """Give the encoder the weights of a folder's model.safetensors (of a ResNet without its classifier `fc`). GraftError
+    where they are missing, damaged or another network's."""
+    path = Path(folder, "model.safetensors")
+    try:
+        state = {name: value for name, value in tensors.load_file(path).items() if not name.startswith("fc.")}
+        encoder_of(network).load_state_dict(state)
+    except (SafetensorError, OSError, RuntimeError):
+        raise GraftError(
+            f"params.yaml: ncdss.network.encoder: {path} is missing, damaged or the encoder of another network; "
+            "correct it, or set it to null"
+        ) from None
 
 
 def start_from(network: EncoderDecoder, known: EncoderDecoder) -> None:
@@ -91,26 +112,47 @@ def start_from(network: EncoderDecoder, known: EncoderDecoder) -> None:
             value[:rows].copy_(given[:rows])
 
 
-def save_network(network: EncoderDecoder, path: Path, name: str, classes: Sequence[str]) -> None:
-    """Weights as float16, the network's name and what its outputs are. The same weights give the same bytes."""
-    state = {key: _half(value.detach().cpu().contiguous()) for key, value in network.state_dict().items()}
-    write_whole(path, tensors.save(state, {"network": json.dumps({"name": name, "classes": list(classes)})}))
+def save_network(
+    network: EncoderDecoder, path: Path, name: str, classes: Sequence[str], encoder: str | None = None
+) -> None:
+    """Weights as float16, the network's name, what its outputs are, and where the frozen encoder's weights lie, which
+    are not written again. The same weights give the same bytes."""
+    left_out = encoder is not None and name == "fpn"
+    state = {
+        key: _half(value.detach().cpu().contiguous())
+        for key, value in network.state_dict().items()
+        if not (left_out and key.startswith("backbone."))
+    }
+    about = {"name": name, "classes": list(classes)}
+    if left_out:
+        about |= {"encoder": encoder, "sha256": _digest(encoder)}
+    write_whole(path, tensors.save(state, {"network": json.dumps(about)}))
 
 
 def load_network(path: Path) -> tuple[EncoderDecoder, tuple[str, ...]]:
-    """The network of a file, in float32 and evaluation mode, and what its outputs are. GraftError for a bad file."""
+    """The network of a file, in float32 and evaluation mode, and what its outputs are. GraftError for a bad file, and
+    where the frozen encoder is not the one that it was trained on."""
     fix = "run `dvc repro lines/ncdss/dvc.yaml` to train it again"
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["network"])
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (it is no dict)
         network = build_network(about["name"], len(about["classes"]))
+        if "encoder" in about:
+            if _digest(about["encoder"]) != about["sha256"]:
+                raise GraftError(f"{path} was trained on another {about['encoder']}; {fix}")
+            load_pretrained(network, about["encoder"])
+            state |= {name: value for name, value in network.state_dict().items() if name.startswith("backbone.")}
         network.load_state_dict(state)
     except FileNotFoundError:
         raise GraftError(f"{path}: no such network; {fix}") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError):
         raise GraftError(f"{path} is damaged or no network of this version; {fix}") from None
     return network.eval(), tuple(about["classes"])
+
+
+def _digest(folder: str) -> str:
+    return hashlib.sha256(Path(folder, "model.safetensors").read_bytes()).hexdigest()
 
 
 def _half(value: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stages.parts.datasets.labels import IGNORE
-from stages.parts.discovery.jitter import jittered
 from stages.parts.discovery.schedule import ramp
+from stages.parts.discovery.views import jittered
 from stages.parts.learning.hooks import ema_update
 from stages.parts.learning.teacher import Samples, TeacherStudent, stream_of
 
