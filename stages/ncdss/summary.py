@@ -44,17 +44,7 @@ CALLED = {
 }  # fmt: skip
 MEASURES = ("novel_mIoU", "base_mIoU", "mIoU")
 SHOWN, REGIONS_SHOWN = 8, 10  # pictures of a sheet, regions of a cluster
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Novel class discovery</title>
-<style>body {{ font: 16px/1.5 system-ui; max-width: 1100px; margin: 2em auto }}
-td, th {{ padding: .2em .9em; text-align: right }}
-td:first-child {{ text-align: left }} img {{ max-width: 100%; display: block }}</style>
-<h1>Novel class discovery: {novel}</h1>
-<p>Mean ± standard deviation over the seeds {seeds}, mIoU in percent on <i>test</i>; preset {preset}.</p>
-<table><tr><th>row<th>novel<th>base<th>all</tr>{table}</table>
-<h2>Regions</h2><p>Salient and no base class; {regions:.0%} of their pixels are novel.</p><img src="regions.png">
-<h2>Clusters</h2><p>Some regions of each, with the name that the cutouts give it and its purity.</p>
-<img src="clusters.png"><h2>Predictions</h2><img src="predictions.png"></html>
-"""
+PAGE = Path(__file__).with_name("page.html")
 
 
 @command
@@ -189,7 +179,7 @@ def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
         for row, each in told.items()
     )
     pure = json.loads(Path("data/ncdss/regions.json").read_text())["purity"]
-    page = PAGE.format(
+    page = PAGE.read_text().format(
         novel=", ".join(ncdss.data.novel) or ncdss.data.fold,
         seeds=ncdss.seeds,
         preset=ncdss.preset,

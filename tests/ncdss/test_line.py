@@ -184,7 +184,7 @@ def test_a_training_that_was_stopped_after_the_reassignment_goes_on_to_the_same_
 
 
 def test_the_published_preset_runs_the_line_at_its_own_rules(root: Path) -> None:
-    """One region for a picture, pooled features, halved losses, a noisy teacher, all started from nothing, stretched."""
+    """One region for a picture, pooled features, halved losses, a noisy teacher, all from nothing, stretched."""
     from stages.ncdss.preset import VALUES
 
     def published(ncdss: dict[str, Any]) -> None:

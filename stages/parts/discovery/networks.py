@@ -1,7 +1,7 @@
 """The line's networks by name, and their files: what was trained, as float16 safetensors, so that nothing is unpickled.
 
-fpn             the small U-Net's encoder, frozen, under a feature pyramid of 48 channels (Lin et al. 2017): 0.1 M weights
-                to learn, a tenth of the U-Net's
+fpn             the small U-Net's encoder, frozen, under a feature pyramid of 48 channels (Lin et al. 2017): 0.1 M
+                weights to learn, a tenth of the U-Net's
 unet            the small U-Net, all of it trained
 deeplabv3-r50   DeepLabv3 on a ResNet-50 of output stride 8, as published [2.1]
 """
@@ -86,7 +86,7 @@ def encoder_of(network: EncoderDecoder) -> nn.Module:
 
 
 def load_pretrained(network: EncoderDecoder, folder: str) -> None:
-    """Give the encoder the weights of a folder's model.safetensors (of a ResNet without its classifier `fc`). GraftError
+    """Give the encoder the weights of a folder's model.safetensors (of a ResNet without its classifier, fc). GraftError
     where they are missing, damaged or another network's."""
     path = Path(folder, "model.safetensors")
     try:

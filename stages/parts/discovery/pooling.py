@@ -36,8 +36,8 @@ def adjoint(mask: NDArray, size: tuple[int, int]) -> NDArray[np.float64]:
 def pooled(features: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(C,) float32 of unit length: the map (C, h, w), enlarged to the (H, W) mask, summed over it, normalised. Zeros
     for an empty mask."""
-    total = np.tensordot(features.astype(np.float64), adjoint(mask, features.shape[1:3]), axes=((1, 2), (0, 1)))
-    return unit(total)
+    weights = adjoint(mask, features.shape[1:3]).astype(features.dtype)
+    return unit(features.reshape(len(features), -1) @ weights.ravel())
 
 
 def unit(vector: NDArray) -> NDArray[np.float32]:
