@@ -128,8 +128,7 @@ def cutout_features(look: Look, bank: Shards, novel: Sequence[str]) -> tuple[NDA
     classes = []
     for row, files in bank:
         if row["class"] in novel:
-            rgba = png_array(files["rgba.png"])
-            look.see(np.ascontiguousarray(rgba[..., :3]), [rgba[..., 3] >= 128])
+            look.see_alone(png_array(files["rgba.png"]))
             classes.append(row["class"])
     return look.features(), classes
 

@@ -55,10 +55,10 @@ VALUES: dict[str, dict[str, Any]] = {
         "network": {"name": "fpn", "start": "base"},
         "learning": {
             "batch": 8, "optimiser": "adamw", "lr": 6.0e-3, "encoder_lr": 0.3, "weight_decay": 0.01, "clip": 5.0,
-            "power": 0.9, "epoch": 40, "milestone": None, "halve": False, "jitter": 0.2, "hue": 0.05, "degrees": 0.0,
+            "power": 0.9, "epoch": 13, "milestone": None, "halve": False, "jitter": 0.2, "hue": 0.05, "degrees": 0.0,
             "zoom": 0.0, "border": 255,
         },
-        "base": {"iterations": 600},
+        "base": {"iterations": 400},
         "regions": {
             "threshold": 0.5, "tau": 0.5, "grow": 2, "opened": 1, "min_area": 0.0146, "min_pixels": None, "parts": True,
             "doubt": True,
@@ -66,10 +66,10 @@ VALUES: dict[str, dict[str, Any]] = {
         "cluster": {
             "look": "isolated", "dimensions": 8, "whiten": False, "exact": None, "overclustered": 6, "named": 12,
         },
-        "basic": {"iterations": 600, "long": 1800},
+        "basic": {"iterations": 300, "long": 700},
         "rank": {"share": 0.67, "quota": False},
         "eums": {
-            "iterations": 1200, "start": "basic", "momentum": 0.99, "teacher": "eval", "eta": 0.0, "weight": 1.0,
+            "iterations": 400, "start": "basic", "momentum": 0.99, "teacher": "eval", "eta": 0.0, "weight": 1.0,
             "ramp": 5, "reassign": 5, "jitter": 0.5, "hue": 0.25,
         },
         "evaluate": {"match_on": "val"},

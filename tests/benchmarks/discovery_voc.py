@@ -6,9 +6,9 @@
 VOC holds images/NAME.jpg, labels/NAME.png (palette ids of VOC's 21 classes) and split.csv (name, split); VIT are
 weights named as DINOv2's. The base classes are all but cow, horse and sheep.
 
-Without --full there is no base model (it could not be learned from 43 pictures): regions are what is salient, connected,
-above 1.46 % of the picture. The purity is that of the pixels, and of the clusters by the class that most of a region is.
-With --full a DeepLabv3 of random weights takes one step in each training, on 6 pictures stretched to the side: seconds
+Without --full there is no base model (it could not be learned from 43 pictures): regions are what is salient,
+connected, above 1.46 % of the picture. The purity is that of the pixels, and of the clusters by the class that most of a
+region is. With --full a DeepLabv3 of random weights takes one step in each training, on 6 pictures stretched to the side: seconds
 and memory of each stage; its predictions mean nothing.
 """
 

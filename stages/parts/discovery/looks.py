@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from stages.parts.discovery.pooling import isolated, pooled, unit
+from stages.parts.discovery.pooling import GREY, isolated, pooled, unit
 from stages.parts.errors import GraftError
 from stages.parts.pretrained.features import Features
 from stages.parts.segmenter.networks import build_segmenter
@@ -44,6 +44,14 @@ class Look:
         self.waiting += [isolated(image, mask, self.side) for mask in masks]
         if len(self.waiting) >= TOGETHER:
             self._look()
+
+    def see_alone(self, cutout: NDArray[np.uint8]) -> None:
+        """An RGBA cutout (h, w, 4) uint8, which has no picture around it."""
+        alone = isolated(np.ascontiguousarray(cutout[..., :3]), cutout[..., 3] >= 128, self.side)
+        if self.kind == "pooled":
+            self.see(alone, [(alone != GREY).any(axis=2)])
+        else:
+            self.waiting.append(alone)
 
     def features(self) -> NDArray[np.float32]:
         """(N, C) float32 of unit length of all that was seen since the last call. (0, 0) for nothing."""
