@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).parse_args(argv)
     params = read(Params)
     from stages.ncdss import training  # here, for torch and mmseg take seconds to load
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.discovery import splits
-    from stages.parts.store.photo_shards import PhotoShards
 
     ncdss, parts = params.ncdss, training.parts_of(params.ncdss.data)
     photos = PhotoShards(Path(ncdss.data.photos, "train")).verify()

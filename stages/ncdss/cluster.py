@@ -47,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).parse_args(argv)
     params = read(Params)
     from stages.ncdss import training  # here, for torch and mmseg take seconds to load
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.discovery import clusters
     from stages.parts.discovery.looks import Look
-    from stages.parts.store.photo_shards import PhotoShards
     from stages.parts.store.shards import Shards
 
     ncdss, parts = params.ncdss, training.parts_of(params.ncdss.data)

@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).parse_args(argv)
     params = read(Params)
     from stages.ncdss.training import index_of, parts_of  # here, for torch and mmseg take seconds to load
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.store.fingerprint import fingerprint
     from stages.parts.store.keys import file_hash, key
-    from stages.parts.store.photo_shards import PhotoShards
 
     ncdss = params.ncdss
     parts = parts_of(ncdss.data)

@@ -76,9 +76,9 @@ def scored(
     from tqdm import tqdm
 
     from stages.ncdss.training import parts_of
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.discovery import ranking
     from stages.parts.discovery.networks import probabilities, together
-    from stages.parts.store.photo_shards import PhotoShards
 
     photos, base = PhotoShards(Path(ncdss.data.photos, "train")), len(parts_of(ncdss.data).base)
     scores, classes = [], []
@@ -98,7 +98,7 @@ def agreement(ncdss: Ncdss, named: bool, labels: PseudoLabel, uids: Sequence[str
     """Whether more than half of a picture's pseudo-labelled novel pixels show their class: for the report alone. A
     cluster without a name counts as the class that most of its pixels show."""
     from stages.ncdss.training import parts_of
-    from stages.parts.store.photo_shards import PhotoShards
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.store.pictures import png_array
 
     parts, photos = parts_of(ncdss.data), PhotoShards(Path(ncdss.data.photos, "train"))

@@ -41,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).parse_args(argv)
     params = read(Params)
     from stages.ncdss import training  # here, for torch and mmseg take seconds to load
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.discovery import splits
     from stages.parts.discovery.salient import read_saliency
     from stages.parts.store.fingerprint import fingerprint
-    from stages.parts.store.photo_shards import PhotoShards
     from stages.parts.store.samples import build, file_hash, key
     from stages.parts.store.shards import Shards
 

@@ -151,10 +151,10 @@ def purities(ncdss: Ncdss) -> dict[str, Any]:
 
 def draw(ncdss: Ncdss, told: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """The page and its three sheets."""
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.discovery.regions import Found
     from stages.parts.discovery.splits import Chosen
     from stages.parts.drawing.sheets import grid, outlined
-    from stages.parts.store.photo_shards import PhotoShards
     from stages.parts.store.pictures import png_array, png_bytes
     from stages.parts.store.shards import Shards
 

@@ -15,6 +15,7 @@ from mmseg.models import EncoderDecoder
 
 from stages.ncdss.params import Data, Learning, Ncdss, Network
 from stages.parts.datasets.label_spaces import label_space
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.discovery import schedule, splits
 from stages.parts.discovery.networks import (
     build_network,
@@ -36,7 +37,6 @@ from stages.parts.pasting.place import Scale
 from stages.parts.store.atomic import write_csv
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keys import file_hash, key
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.shards import INDEX, Shards
 
 BASE = Path("models/ncdss/base.safetensors")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from stages.parts.datasets.label_spaces import COCO, VOC
 from stages.parts.datasets.labels import IGNORE, LabelSpace
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.errors import GraftError
 from stages.parts.learning.rare_classes import class_pixels
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.shards import Shards
 
 HELD = 64_000_000  # bytes of pictures that are kept in memory

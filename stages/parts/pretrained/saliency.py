@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained.weights import BACK, WEIGHTS, check_weights, load, load_model
+from stages.parts.pretrained.header import BACK, check_weights
+from stages.parts.pretrained.weights import WEIGHTS, load, load_model
 
 SMALL = "small_u2net"
 ONNX_SIDE = 320  # what U2-Net was trained at
@@ -35,8 +36,10 @@ class Saliency(Protocol):
 
 
 def load_saliency(path: Path, device: str = "cpu") -> Saliency:
-    """The saliency model at a path: a file .onnx (U2-Net and its kin), or a folder: that of the small U2-Net, or of any
-    transformers model for semantic segmentation that returns one mask. Raises GraftError naming the path when it is none of them, or damaged."""
+    """The saliency model at a path: a file .onnx (U2-Net and its kin), or a folder: that of the small U2-Net, or of a
+    transformers model for semantic segmentation that returns one mask.
+
+    Raises GraftError naming the path when it is none of them, or damaged."""
     if path.is_file() and path.suffix == ".onnx":
         return OnnxSaliency(path)
     if not (path / "config.json").is_file():
