@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -71,7 +72,7 @@ def encoder_maps(folder: str) -> tuple[Maps, int]:
     that holds none."""
     path = Path(folder)
     if (path / "config.json").is_file():
-        features = Features(path)
+        features = Features(path, str(get_device()))
         return features.batch, features._size()[0]
     network = build_segmenter("unet", 2)
     encoder = network.backbone.encoder

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine import ConfigDict
+from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
@@ -130,7 +131,7 @@ def save_network(
 
 
 def load_network(path: Path) -> tuple[EncoderDecoder, tuple[str, ...]]:
-    """The network of a file, in float32 and evaluation mode, and what its outputs are. GraftError for a bad file, and
+    """The network of a file, in float32, evaluation mode and on a GPU if there is one, and what its outputs are. GraftError for a bad file, and
     where the frozen encoder is not the one that it was trained on."""
     fix = "run `dvc repro lines/ncdss/dvc.yaml` to train it again"
     try:
@@ -148,7 +149,7 @@ def load_network(path: Path) -> tuple[EncoderDecoder, tuple[str, ...]]:
         raise GraftError(f"{path}: no such network; {fix}") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError):
         raise GraftError(f"{path} is damaged or no network of this version; {fix}") from None
-    return network.eval(), tuple(about["classes"])
+    return network.eval().to(get_device()), tuple(about["classes"])
 
 
 def _digest(folder: str) -> str:
