@@ -131,8 +131,8 @@ def save_network(
 
 
 def load_network(path: Path) -> tuple[EncoderDecoder, tuple[str, ...]]:
-    """The network of a file, in float32, evaluation mode and on a GPU if there is one, and what its outputs are. GraftError for a bad file, and
-    where the frozen encoder is not the one that it was trained on."""
+    """The network of a file, in float32 and evaluation mode, on a GPU if there is one, and what its outputs are.
+    GraftError for a bad file, and where the frozen encoder is not the one that it was trained on."""
     fix = "run `dvc repro lines/ncdss/dvc.yaml` to train it again"
     try:
         with safe_open(path, "pt") as file:
