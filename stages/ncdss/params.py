@@ -16,6 +16,7 @@ from stages.parts.sections import (
     Count,
     NonNegative,
     Number,
+    Pixels,
     Positive,
     Section,
     Sections,
@@ -96,10 +97,10 @@ class Regions(Section):
     saliency: str
     threshold: Share
     tau: Share
-    grow: Number
-    opened: Number
+    grow: Pixels
+    opened: Pixels
     min_area: Share | None
-    min_pixels: Number | None
+    min_pixels: Annotated[int, Field(ge=0)] | None
     parts: bool
     doubt: bool
 
@@ -128,7 +129,7 @@ class Paste(Section):
     max_instances: Count
     min_area: Annotated[float, Field(gt=0.0, le=1.0)]
     max_area: Annotated[float, Field(gt=0.0, le=1.0)]
-    ring: Number
+    ring: Pixels
 
 
 class Basic(Section):

@@ -49,7 +49,7 @@ def test_a_stage_declares_the_params_that_its_code_names(stage: str) -> None:
     if stage in ("base", "basic", "eums"):
         code += (ROOT / "stages/ncdss/training.py").read_text().partition("def run(")[0]
     body = re.sub(r'"[^"\n]*"', "", code.partition('"""\n\nfrom __future__')[2])  # an error may name any param
-    named = set(re.findall(r"\bncdss\.([a-z]+)", body)) & set(Ncdss.model_fields)
+    named = set(re.findall(r"(?<!stages\.)\bncdss\.([a-z]+)", body)) & set(Ncdss.model_fields)
     declared = {param.removeprefix("ncdss.").partition(".")[0] for param in STAGES[stage]["params"]} - {"engine"}
     cells = {"rows", "seeds"} if "matrix" in STAGES[stage] else set()
     unread = {"paste"} if stage == "base" else set()  # shared code that no base training comes to
