@@ -20,6 +20,7 @@ from stages.cutouts import params as cutting
 from stages.evaluate import params as evaluating
 from stages.generate import params as generating
 from stages.generate.params import Generate
+from stages.ncdss import params as discovering
 from stages.parts.command import command
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import weights
@@ -44,7 +45,7 @@ PLACES = (
 
 class Params(
     staging.Params, photographing.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params,
-    training.Params, evaluating.Params, primaps.Params,
+    training.Params, evaluating.Params, primaps.Params, discovering.Params,
 ):  # fmt: skip
     """The whole file."""
 
