@@ -19,7 +19,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from stages.dataset_diffusion.caption_files import Caption, read_captions
+from stages.parts.prompts.caption_files import Caption, read_captions
 from stages.dataset_diffusion.params import Params
 from stages.parts.command import command
 from stages.parts.datasets.label_spaces import label_space

@@ -91,14 +91,14 @@ class Masks(Section):
 class Compose(Section):
     probability: Share
     max_instances: Count
-    min_height: Inner
-    max_height: Annotated[float, Field(gt=0.0, le=1.5)]
-    min_area: Share
+    min_area: Inner
+    max_area: Inner
+    min_object: Share
 
     @model_validator(mode="after")
     def ordered(self) -> Compose:
-        if self.min_height > self.max_height:
-            raise ValueError("min_height must not be above max_height")
+        if self.min_area > self.max_area:
+            raise ValueError("min_area must not be above max_area")
         return self
 
 
