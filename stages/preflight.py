@@ -24,6 +24,7 @@ from stages.parts.command import command
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import weights
 from stages.parts.sections import Recipes, Seeds, content, read
+from stages.photos import params as photographing
 from stages.refine import params as refining
 from stages.refine.params import Refine
 from stages.scenes import params as staging
@@ -33,8 +34,8 @@ from stages.train.params import Train
 
 
 class Params(
-    staging.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params, training.Params,
-    evaluating.Params,
+    staging.Params, photographing.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params,
+    training.Params, evaluating.Params,
 ):  # fmt: skip
     """The whole file."""
 

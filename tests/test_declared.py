@@ -17,6 +17,7 @@ CELL = "${item.recipe}-${item.seed}"
 # What a stage reads beside code. A stage that opens another path must come here, and into dvc.yaml.
 READS = {
     "scenes": set(),
+    "photos": set(),
     "generate": {"${generate.source}/${item.class}.yaml", "models/miniature/diffusion"},
     "refine": {"data/generated/${item.class}", "models/miniature/clip", "models/miniature/sam"},
     "clean": {"data/refined/${item.class}/scores.csv"},

@@ -23,9 +23,9 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextMode
 
 from stages.miniature.apprentice import train, work_folder
 from stages.miniature.book import FOLDER, Book
-from stages.miniature.picturebook import SIDE
 from stages.miniature.words import OUT as WORDS
 from stages.parts.command import command
+from stages.parts.world.pages import SIDE
 
 OUT = Path("lines/miniature/data/models/clip")
 STEPS, BATCH, LR = 8000, 64, 1e-3

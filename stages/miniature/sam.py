@@ -30,9 +30,9 @@ from transformers import (
 
 from stages.miniature.apprentice import train, work_folder
 from stages.miniature.book import FOLDER, Book
-from stages.miniature.picturebook import SIDE
 from stages.miniature.vae import to_pixels
 from stages.parts.command import command
+from stages.parts.world.pages import SIDE
 
 OUT = Path("lines/miniature/data/models/sam")
 STEPS, BATCH, LR = 3000, 32, 8e-4

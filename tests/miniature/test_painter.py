@@ -5,8 +5,8 @@ import torch
 
 from stages.miniature.book import Book
 from stages.miniature.painter import ADVERSARY, START, adaptive, adversarial, discriminator
-from stages.miniature.picturebook import page
 from stages.miniature.vae import build
+from stages.parts.world.pages import page
 
 IMAGES = np.stack([page(k, 0).image for k in range(4)])
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stages.miniature.picturebook import page
 from stages.parts.datasets.labels import CITYSCAPES
 from stages.parts.world.canvas import Canvas
 from stages.parts.world.objects import SUBTYPES, draw
+from stages.parts.world.pages import page
 from stages.parts.world.pen import CAMERA, GAME, PICTURE
 from stages.parts.world.streets import street
 

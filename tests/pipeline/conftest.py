@@ -19,6 +19,7 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__")
 SMALL = {
     "classes": ["truck"],
     "scenes": {"source": 8, "target": 8, "val": 4, "test": 9},
+    "photos": {"train": 2, "val": 1, "test": 1},
     "generate": {"count": 4, "batch": 4, "steps": 4},
     "clean": dict.fromkeys(Rules.model_fields),
     "engine": {"threads": 1},

@@ -1,0 +1,1 @@
+"""The small world's object-centred dataset, as Pascal VOC is one."""
