@@ -1,7 +1,7 @@
 """The table of pictures to draw: a caption each, the classes in it, and where their words stand in the class prompt.
 
-in       `dataset_diffusion.captions.source`: photos with captions (of their labels nothing is read), a text file, CSV or
-         JSON Lines with classes, or a published prompt file; the tokenizer of `dataset_diffusion.model`
+in       `dataset_diffusion.captions.source`: photos with captions (of their labels nothing is read), a text file, CSV
+         or JSON Lines with classes, or a published prompt file; the tokenizer of `dataset_diffusion.model`
 out      data/dataset_diffusion/captions.jsonl: uid, space, caption, classes, class_prompt, spans (token indices) a line
 command  python -m stages.dataset_diffusion.captions
          python -m stages.dataset_diffusion.captions --from FILE --space voc [--out TABLE]     any file, any label space
@@ -19,12 +19,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from stages.parts.prompts.caption_files import Caption, read_captions
 from stages.dataset_diffusion.params import Params
 from stages.parts.command import command
 from stages.parts.datasets.label_spaces import label_space
 from stages.parts.errors import GraftError
 from stages.parts.prompts.aliases import aliases_of, foreground
+from stages.parts.prompts.caption_files import Caption, read_captions
 from stages.parts.prompts.caption_table import Entry, table_text
 from stages.parts.prompts.class_words import class_prompt, mentioned, token_spans
 from stages.parts.sections import read
@@ -103,7 +103,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--from", dest="source", metavar="FILE", help="default: dataset_diffusion.captions.source")
     parser.add_argument("--space", help="a label space, such as voc or coco; default: dataset_diffusion.space")
-    parser.add_argument("--out", type=Path, default=None, metavar="TABLE", help="default: captions.table.jsonl beside FILE")
+    parser.add_argument("--out", type=Path, metavar="TABLE", help="default: captions.table.jsonl beside FILE")
     args = parser.parse_args(argv)
     if args.out is None:
         args.out = TABLE if args.source is None else Path(args.source).with_name("captions.table.jsonl")

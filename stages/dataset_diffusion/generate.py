@@ -1,8 +1,9 @@
 """Draw a picture for every row of the table, and record where each of its class words is.
 
 in       data/dataset_diffusion/captions.jsonl, the model of `dataset_diffusion.model`
-out      data/dataset_diffusion/drawings/PROMPT/: shards of image.png (RGB) and maps.npy (float32 (T, K, h, w) in [0, 1]:
-         S^tau C of each of `dataset_diffusion.powers` and each class word, at S's size, normalised)
+out      data/dataset_diffusion/drawings/PROMPT/: shards of image.jpg (RGB, as published) and maps.npy (float32
+         (T, K, h, w) in [0, 1]: S^tau C of each of `dataset_diffusion.powers` and each class word, at S's size,
+         normalised)
 command  python -m stages.dataset_diffusion.generate PROMPT
          PROMPT, what the model reads: classes (their words), caption, caption_classes (class-prompt appending)
 cost     small world (64 x 64, 20 steps): 0.6 s a picture on one core; nothing when all is there
@@ -33,11 +34,12 @@ from stages.parts.prompts.caption_table import Entry, read_table
 from stages.parts.prompts.class_words import appended, token_spans
 from stages.parts.sections import read
 from stages.parts.store.fingerprint import fingerprint
-from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes, png_bytes
+from stages.parts.store.photo_shards import STORED, jpeg_bytes
+from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes
 from stages.parts.store.streams import sample_stream
 
 FOLDER = Path("data/dataset_diffusion/drawings")
-CODE = ("stages.dataset_diffusion.painter", "stages.parts.store.pictures")  # what makes a sample's bytes
+CODE = ("stages.dataset_diffusion.painter", "stages.parts.store.photo_shards")  # what makes a sample's bytes
 NOISE = "dataset diffusion"  # the name of the streams of noise: the same for every prompt, so that rows can be compared
 
 
@@ -135,7 +137,7 @@ def _row(entry: Entry, prompt: str, one: Drawing, powers: list[int]) -> dict[str
 
 
 def _files(one: Drawing) -> dict[str, bytes]:
-    return {"image.png": png_bytes(one.image), "maps.npy": npy_bytes(one.maps)}
+    return {STORED: jpeg_bytes(one.image), "maps.npy": npy_bytes(one.maps)}
 
 
 def _arguments(argv: Sequence[str] | None) -> Prompt:

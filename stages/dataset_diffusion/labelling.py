@@ -1,4 +1,4 @@
-"""The label map of a drawing: words whose object was not drawn go, the thresholds, and edges moved to the picture's own.
+"""The label map of a drawing: words whose object was not drawn go, thresholds, and edges moved to the picture's own.
 
 The thresholds alone are published; the rest is off in preset `published`.
 """

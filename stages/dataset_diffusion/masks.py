@@ -32,6 +32,7 @@ from stages.parts.pretrained.weights import locate
 from stages.parts.sections import read
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.palette import palette_png_bytes
+from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.samples import Sample, Shards, build, file_hash, key, npy_array, png_array
 
 FOLDER = Path("data/dataset_diffusion/masks")
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def make(missing: list[str]) -> Iterator[Sample]:
         from stages.dataset_diffusion.labelling import open_labeller  # here: nothing to make loads no torch
 
-        drawings, labeller = Shards(DRAWINGS / settings.prompt), open_labeller(settings, snap)
+        drawings, labeller = PhotoShards(DRAWINGS / settings.prompt), open_labeller(settings, snap)
         for row in rows:
             if row["uid"] in set(missing):
                 files = drawings.read(row["uid"])
@@ -78,9 +79,13 @@ def drawn(settings: Masks, space: str) -> list[dict[str, Any]]:
     rows = Shards(folder).rows
     again = f"run `python -m stages.dataset_diffusion.generate {settings.prompt}`"
     if other := next((row["space"] for row in rows if row["space"] != space), None):
-        raise GraftError(f"{folder} was drawn for the label space {other}, and dataset_diffusion.space is {space}; {again}")
+        raise GraftError(
+            f"{folder} was drawn for the classes of {other}, and dataset_diffusion.space is {space}; {again}"
+        )
     if any(settings.power not in row["powers"] for row in rows):
-        raise GraftError(f"{folder} has no maps of power {settings.power}; add it to dataset_diffusion.powers and {again}")
+        raise GraftError(
+            f"{folder} has no maps of power {settings.power}; add it to dataset_diffusion.powers and {again}"
+        )
     rejected = Counter(row["rejected"] for row in rows if row["rejected"])
     if rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rejected.items()))

@@ -19,8 +19,8 @@ from stages.dataset_diffusion.params import Generate
 
 @dataclass(frozen=True)
 class Task:
-    """One picture to be drawn: the uid of its sample, the text that the model reads, the class prompt, the tokens of each
-    of its words, and the seed of its own generator."""
+    """One picture to be drawn: the uid of its sample, the text that the model reads, the class prompt, the tokens of
+    each of its words, and the seed of its own generator."""
 
     uid: str
     prompt: str
@@ -95,8 +95,8 @@ def drawing(
 ) -> Drawing:
     """A finished picture from (H, W, 3) values in [0, 1]; what is not finite becomes 0.
 
-    `rejected` is the first of these that holds: non_finite_image, constant_image (such as a safety checker's black one),
-    non_finite_map, flat_map (a word whose map has no contrast: its object would be labelled background)."""
+    `rejected` is the first of these that holds: non_finite_image, constant_image (such as a safety checker's black
+    one), non_finite_map, flat_map (a word whose map has no contrast: its object would be labelled background)."""
     known = np.isfinite(image)
     pixels = (np.where(known, image, np.float32(0)) * 255).round().astype(np.uint8)
     reasons = {

@@ -173,9 +173,9 @@ class DatasetDiffusion(Section):
         for name in self.changes:
             masks, train = self.masks_of(name), self.train_of(name)
             if train.drawn and masks.power not in self.powers:
-                raise ValueError(f"the power {masks.power} of variant {name} is none of powers {self.powers}; add it there")
+                raise ValueError(f"variant {name} has the power {masks.power}, which powers lacks; add it there")
             if not train.drawn and not train.real:
-                raise ValueError(f"variant {name} trains on nothing; set its train.drawn to true, or train.real above 0")
+                raise ValueError(f"variant {name} trains on nothing; set train.drawn to true, or train.real above 0")
             if name in self.variants and train.drawn and masks.prompt not in self.prompts:
                 raise ValueError(f"variant {name} reads prompts {masks.prompt!r}, which prompts lacks; add it there")
         return self
@@ -211,7 +211,8 @@ def _changed(section: Part, changes: Mapping[str, Any], where: str) -> Part:
 
 
 def _overlaid(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return values | {
-        key: _overlaid(values[key], value) if isinstance(value, Mapping) and isinstance(values.get(key), dict) else value
-        for key, value in changes.items()
-    }
+    def merged(key: str, value: Any) -> Any:
+        nested = isinstance(value, Mapping) and isinstance(values.get(key), dict)
+        return _overlaid(values[key], value) if nested else value
+
+    return values | {key: merged(key, value) for key, value in changes.items()}

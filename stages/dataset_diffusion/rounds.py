@@ -106,7 +106,7 @@ def first_photos(folder: Path, share: float) -> PhotoShards:
 def round_of(
     train: Train, seed: int, sources: Sources, encoder: Path | None, work: Path, workers: int = 0
 ) -> tuple[EncoderDecoder, Curve]:
-    """Train a network from the start; the network, in evaluation mode, and its losses. A finished round is read back."""
+    """Train a network from the start: it, in evaluation mode, and its losses. A finished round is read back."""
     make_deterministic(seed)
     student = build_network(train.model, len(sources.labels.names))
     student.init_weights()

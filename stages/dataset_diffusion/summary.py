@@ -3,7 +3,8 @@
 in       data/dataset_diffusion/{drawings,masks,trained,evaluated}/, data/photos/test
 out      data/dataset_diffusion/report/ (index.html, drawings.png, segmentations.png)
          metrics/dataset_diffusion/summary.json: {variant: {split: {"mIoU": {"mean", "std"}, "IoU": {class: {"mean",
-         "std"}}, "seeds"}}} in percent; iou.csv (of test) and curves.csv beside it
+         "std"}}, "seeds"}}} in percent; beside it iou.csv and curves.csv, whose variants are in a column `recipe`, for
+         they share the root line's templates of plots
 command  python -m stages.dataset_diffusion.summary
 cost     two seconds
 expect   full above plainest, and above four fifths of supervised
@@ -49,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = summary(runs)
     write_changed(METRICS / "summary.json", json.dumps(result, indent=1) + "\n")
     rows = [
-        (name, class_name, value["mean"], value["std"])
+        ("test", class_name, name, value["mean"], value["std"])
         for name, splits in result.items()
         for class_name, value in splits["test"]["IoU"].items()
         if value
     ]
-    write_csv(METRICS / "iou.csv", ("variant", "class", "IoU", "std"), rows)
+    write_csv(METRICS / "iou.csv", ("split", "class", "recipe", "IoU", "std"), rows)
     curves = [(name, *point) for name in line.variants for point in curve_of(name, line.seeds[0])]
-    write_csv(METRICS / "curves.csv", ("variant", "iter", "loss"), curves)
+    write_csv(METRICS / "curves.csv", ("recipe", "iter", "loss"), curves)
 
     # The page.
     from stages.parts.store.samples import png_bytes  # here, for drawing takes seconds to load
@@ -80,7 +81,7 @@ def scores_of(variant: str, seed: int) -> dict[str, Any]:
 
 
 def summary(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """variant -> split -> mean and sample standard deviation over the seeds (0.0 of one seed), percent, two decimals."""
+    """variant -> split -> mean and sample standard deviation over the seeds (one seed: 0.0), percent, two decimals."""
     from stages.parts.drawing.tables import spread
 
     return {

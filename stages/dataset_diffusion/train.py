@@ -2,8 +2,8 @@
 
 in       data/dataset_diffusion/masks/VARIANT/ and the drawings that it names, data/photos/train, the weights of
          `train.encoder`
-out      models/dataset_diffusion/VARIANT-SEED.safetensors (float16), data/dataset_diffusion/trained/VARIANT-SEED.csv (the
-         losses of every iteration, of the last round)
+out      models/dataset_diffusion/VARIANT-SEED.safetensors (float16), data/dataset_diffusion/trained/VARIANT-SEED.csv
+         (the losses of every iteration, of the last round)
 command  python -m stages.dataset_diffusion.train VARIANT SEED
 cost     small world: a minute or two on two cores for each round
 expect   the loss ends below a tenth of where it began
@@ -65,9 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # What stays.
     save_halves(model, WEIGHTS / f"{variant}-{seed}.safetensors", settings.model, labels.names)
-    write_csv(
-        CURVES / f"{variant}-{seed}.csv", curve[0], ([f"{value:.6g}" for value in row.values()] for row in curve)
-    )
+    write_csv(CURVES / f"{variant}-{seed}.csv", curve[0], ([f"{value:.6g}" for value in row.values()] for row in curve))
     shutil.rmtree(work.parent)
 
 
@@ -82,7 +80,7 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int, int]:
     parser.add_argument("--workers", type=int, default=0, help="processes that load pictures; they change no byte")
     args = parser.parse_args(argv)
     if args.seed < 0:
-        raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct dataset_diffusion.seeds in params.yaml")
+        raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct dataset_diffusion.seeds")
     return args.variant, args.seed, args.workers
 
 

@@ -1,7 +1,7 @@
 """From S and C to a label map of several classes: Dataset Diffusion's masks, in float32 and in the published order.
 
 Nguyen et al., "Dataset Diffusion: Diffusion-based Synthetic Dataset Generation for Pixel-Level Semantic Segmentation",
-NeurIPS 2023, section 3.3. With S the self-attention, C the cross-attention of the class prompt, I_k the tokens of word k:
+NeurIPS 2023, section 3.3. With S the self-attention, C the cross-attention of the class prompt, I_k word k's tokens:
 
     m_k = S^tau mean_{i in I_k} Up(C_i)            Up: bicubic to S's size
     m_k <- (m_k - min m_k) / max(m_k - min m_k)    so that every word reaches 1 somewhere
@@ -26,7 +26,9 @@ from stages.parts.datasets.labels import IGNORE
 FLAT = 1e-6  # contrast relative to the maximum below which a float32 map holds nothing but rounding
 
 
-def word_attention(cross: Tensor, spans: Sequence[Sequence[int]], cross_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def word_attention(
+    cross: Tensor, spans: Sequence[Sequence[int]], cross_size: tuple[int, int], size: tuple[int, int]
+) -> Tensor:
     """c_k of every word at S's size: (K, *size) float32. cross: C, (h' * w', tokens) float32, rows adding up to 1."""
     enlarged = F.interpolate(cross.T.unflatten(1, cross_size)[None], size=size, mode="bicubic", align_corners=False)[0]
     return torch.stack([enlarged[list(span)].mean(0) for span in spans])

@@ -37,8 +37,8 @@ COCO: dict[str, str] = {
     "suitcase": "luggage", "skis": "ski", "sports ball": "ball, soccer ball, football", "baseball bat": "bat",
     "baseball glove": "mitt, catcher's mitt", "tennis racket": "racket, racquet, tennis racquet", "cup": "mug",
     "donut": "doughnut", "couch": "sofa, loveseat", "potted plant": "houseplant, plant",
-    "dining table": "table, desk", "tv": "television, monitor", "laptop": "notebook computer", "mouse": "computer mouse",
-    "remote": "remote control, controller", "cell phone": "phone, cellphone, smartphone, mobile phone",
+    "dining table": "table, desk", "tv": "television, monitor", "laptop": "notebook computer",
+    "mouse": "computer mouse", "remote": "remote control, controller", "cell phone": "phone, cellphone, smartphone, mobile phone",
     "oven": "stove", "refrigerator": "fridge", "teddy bear": "teddy, stuffed bear",
     "hair drier": "hair dryer, hairdryer", "wine glass": "wineglass",
 }  # fmt: skip

@@ -37,7 +37,7 @@ def read_captions(source: Path, names: Sequence[str]) -> list[Caption]:
         raise GraftError(f"{source}: no such file or folder of captions; correct dataset_diffusion.captions.source")
     readers = {TEXT: _lines, TABLE: _table, LINES: _json_lines, PUBLISHED: _published}
     if source.suffix not in readers:
-        raise GraftError(f"{source}: captions are read from a folder of photos, or from {', '.join(readers)}; rename it")
+        raise GraftError(f"{source}: captions come from a folder of photos or from {', '.join(readers)}; rename it")
     try:
         found = list(readers[source.suffix](source, names))
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
@@ -48,7 +48,7 @@ def read_captions(source: Path, names: Sequence[str]) -> list[Caption]:
 def _of_samples(folder: Path) -> list[Caption]:
     rows = read_index(folder)
     if lacking := [row["uid"] for row in rows if not isinstance(row.get("caption"), str)]:
-        raise GraftError(f"{folder / INDEX}: sample {lacking[0]} has no caption; name a folder or file that has captions")
+        raise GraftError(f"{folder / INDEX}: sample {lacking[0]} has no caption; name a folder or file that has some")
     return [Caption(row["caption"].strip()) for row in rows if row["caption"].strip()]
 
 

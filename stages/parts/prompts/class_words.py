@@ -1,8 +1,8 @@
 """Class-prompt appending (Nguyen et al., Dataset Diffusion, NeurIPS 2023, section 3.2).
 
 The model reads "<caption>; <class words>", and the attention is recorded of the class words alone, a text of their own
-(the class prompt): names separated by spaces, in the order of mention, with repeats. Where a word stands is found by its
-characters, for a class name may be several words and a word several tokens ("aeroplane" is two of CLIP's).
+(the class prompt): names separated by spaces, in the order of mention, with repeats. Where a word stands is found by
+its characters, for a class name may be several words and a word several tokens ("aeroplane" is two of CLIP's).
 """
 
 from __future__ import annotations
@@ -73,14 +73,16 @@ def token_spans(tokenizer: CLIPTokenizer, classes: Sequence[str]) -> list[Span]:
                 f"encoder reads: {name!r} lies behind them; name fewer classes in one caption"
             )
         if any(encoded["input_ids"][index] == tokenizer.unk_token_id for index in span):
-            raise GraftError(f"the model's tokenizer has no token for the class word {name!r}; call the class otherwise")
+            raise GraftError(
+                f"the model's tokenizer has no token for the class word {name!r}; name the class otherwise"
+            )
         spans.append(span)
         start = end + 1
     return spans
 
 
 def appended(tokenizer: CLIPTokenizer, caption: str, classes: Sequence[str]) -> str:
-    """"<caption>; <class words>", the caption shortened by whole words until the model reads all class words.
+    """ "<caption>; <class words>", the caption shortened by whole words until the model reads all class words.
 
     The published code appends behind a caption of any length, and what lies behind the last token is not drawn."""
     words, tail = caption.split(), class_prompt(classes)

@@ -21,8 +21,8 @@ from stages.parts.recording.recorder import Size
 class ClassMaps(DatasetDiffusion):
     """Dataset Diffusion's S and C at resolutions of choice: how often the latent is halved for each.
 
-    Published are 1 and 2 (32 and 16 at a latent of 64). Finer maps draw finer edges; what the model lacks is replaced by
-    its lowest."""
+    Published are 1 and 2 (32 and 16 at a latent of 64). Finer maps draw finer edges; what the model lacks is replaced
+    by its lowest."""
 
     self_halvings: int = 1
     cross_halvings: int = 2

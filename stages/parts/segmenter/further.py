@@ -125,8 +125,8 @@ def load_encoder(model: EncoderDecoder, path: Path) -> nn.Module:
 
 
 def save_halves(model: EncoderDecoder, path: Path, name: str, classes: Sequence[str]) -> None:
-    """Write the weights as float16 (whole numbers as they are), the network's name and its classes. The same weights give
-    the same bytes. GraftError when the disk is full."""
+    """Write the weights as float16 (whole numbers as they are), the network's name and its classes. The same weights
+    give the same bytes. GraftError when the disk is full."""
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     halves = {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in state.items()}
     about = {"model": name, "classes": list(classes)}

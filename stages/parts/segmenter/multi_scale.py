@@ -27,7 +27,8 @@ def predict_scales(
         total: Tensor | None = None
         for scale in scales:
             scaled = [max(1, round(side * scale)) for side in size]
-            looks = pixels if scale == 1 else F.interpolate(pixels.float(), scaled, mode="bilinear", align_corners=False)
+            how = {"mode": "bilinear", "align_corners": False}
+            looks = pixels if scale == 1 else F.interpolate(pixels.float(), scaled, **how)  # type: ignore[arg-type]
             for mirrored in (False, True)[: 1 + flip]:
                 logits = _logits(model, looks.flip(3) if mirrored else looks, size)
                 part = (logits.flip(3) if mirrored else logits).softmax(1)

@@ -13,8 +13,8 @@ IGNORED = (224, 224, 192)  # VOC's cream, of id 255
 
 
 def palette_png_bytes(label: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
-    """PNG of a label (H, W) uint8 with 256 colours; palette: (n, 3) uint8 RGB of ids 0 to n - 1, n <= 255; 255 is cream,
-    the others black. Equal arrays, equal bytes. ValueError for another dtype or rank, or an empty label."""
+    """PNG of a label (H, W) uint8 with 256 colours; palette: (n, 3) uint8 RGB of ids 0 to n - 1, n <= 255; 255 is
+    cream, the others black. Equal arrays, equal bytes. ValueError for another dtype or rank, or an empty label."""
     if label.dtype != np.uint8 or label.ndim != 2 or not label.size:
         raise ValueError(f"a palette PNG needs uint8 (H, W), not {label.dtype} {label.shape}")
     table = np.zeros((COLOURS, 3), np.uint8)
