@@ -38,7 +38,8 @@ COCO: dict[str, str] = {
     "baseball glove": "mitt, catcher's mitt", "tennis racket": "racket, racquet, tennis racquet", "cup": "mug",
     "donut": "doughnut", "couch": "sofa, loveseat", "potted plant": "houseplant, plant",
     "dining table": "table, desk", "tv": "television, monitor", "laptop": "notebook computer",
-    "mouse": "computer mouse", "remote": "remote control, controller", "cell phone": "phone, cellphone, smartphone, mobile phone",
+    "mouse": "computer mouse", "remote": "remote control, controller",
+    "cell phone": "phone, cellphone, smartphone, mobile phone",
     "oven": "stove", "refrigerator": "fridge", "teddy bear": "teddy, stuffed bear",
     "hair drier": "hair dryer, hairdryer", "wine glass": "wineglass",
 }  # fmt: skip
