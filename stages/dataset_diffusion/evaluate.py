@@ -59,11 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     model.to(get_device())
     photos = {split: PhotoShards(Path(line.photos) / split).verify() for split in SPLITS}
-    result: dict[str, Any] = {"variant": variant, "seed": seed, "classes": list(classes)}
-    examples: dict[str, NDArray[np.uint8]] = {}
-    for split in SPLITS:
-        result[split], seen = measured(model, photos[split], classes, line.evaluate)
-        examples = seen
+    told = {split: measured(model, photos[split], classes, line.evaluate) for split in SPLITS}
+    examples = told["test"][1]
     uids = [row["uid"] for row in photos["test"].rows[:EXAMPLES]]
     wanted = {uid: key(weights=file_hash(weights), how=line.evaluate.model_dump(), uid=uid) for uid in uids}
     build(
@@ -72,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         lambda missing: (Sample(k, wanted[k], {}, {"prediction.png": png_bytes(examples[k])}) for k in missing),
         title=f"evaluate {variant}-{seed}",
     )
+    result = {"variant": variant, "seed": seed, "classes": classes} | {split: told[split][0] for split in SPLITS}
     write_changed(folder / "scores.json", json.dumps(result, indent=1) + "\n")
 
 

@@ -65,10 +65,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
 
     def make(missing: list[str]) -> Iterator[Sample]:
-        jobs, prompts = blocks(tasks, missing, settings.batch), {task.uid: task.prompt for task in tasks}
+        lacking, prompts = set(missing), {task.uid: task.prompt for task in tasks}
+        jobs = blocks(tasks, lacking, settings.batch)
         for drawn in spread(Painter(folder, settings, tuple(line.powers)), jobs, params.engine):
             for uid, one in drawn:
-                if uid in set(missing):
+                if uid in lacking:
                     row = _row(about[uid], prompts[uid], one, list(line.powers))
                     yield Sample(uid, wanted[uid], row, _files(one))
 

@@ -61,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         from stages.dataset_diffusion.labelling import open_labeller  # here: nothing to make loads no torch
 
         drawings, labeller = PhotoShards(DRAWINGS / settings.prompt), open_labeller(settings, snap)
+        lacking = set(missing)
         for row in rows:
-            if row["uid"] in set(missing):
+            if row["uid"] in lacking:
                 files = drawings.read(row["uid"])
                 image, maps = png_array(files["image.png"]), npy_array(files["maps.npy"])
                 ids = [labels.id(name) for name in row["classes"]]
