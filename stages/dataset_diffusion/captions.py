@@ -103,10 +103,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--from", dest="source", metavar="FILE", help="default: dataset_diffusion.captions.source")
     parser.add_argument("--space", help="a label space, such as voc or coco; default: dataset_diffusion.space")
-    parser.add_argument("--out", type=Path, metavar="TABLE", help="default: captions.table.jsonl beside FILE")
+    parser.add_argument("--out", type=Path, metavar="TABLE", help="default: FILE.table.jsonl beside FILE")
     args = parser.parse_args(argv)
     if args.out is None:
-        args.out = TABLE if args.source is None else Path(args.source).with_name("captions.table.jsonl")
+        args.out = TABLE if args.source is None else Path(args.source).with_suffix(".table.jsonl")
     return args
 
 

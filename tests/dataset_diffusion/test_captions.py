@@ -106,7 +106,7 @@ def test_a_space_that_there_is_not_and_a_space_without_a_file_are_sentences(
 
 def test_a_table_of_another_label_space_or_a_damaged_one_is_a_sentence(project: Path) -> None:
     main([])
-    with pytest.raises(GraftError, match="a table of the label space small_voc, and .* is voc"):
+    with pytest.raises(GraftError, match=r"a table of the label space small_voc, and .* is voc"):
         read_table(TABLE, "voc")
     TABLE.write_text("{}\n")
     with pytest.raises(GraftError, match="is no table of captions; run"):

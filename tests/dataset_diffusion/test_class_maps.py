@@ -1,4 +1,4 @@
-"""Masks from given S and C are what the published recipe says, worked out by hand; and what goes beyond it is off at 0."""
+"""Masks from given S and C are what the published recipe says, worked out by hand; what goes beyond it is off at 0."""
 
 from __future__ import annotations
 

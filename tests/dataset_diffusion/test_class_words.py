@@ -44,7 +44,7 @@ def test_a_word_the_tokenizer_lacks_is_a_sentence(clip: CLIPTokenizer) -> None:
 
 
 def test_a_class_prompt_that_is_too_long_is_a_sentence() -> None:
-    with pytest.raises(GraftError, match="longer than the 4 tokens .*'dog' lies behind them"):
+    with pytest.raises(GraftError, match=r"longer than the 4 tokens .*'dog' lies behind them"):
         token_spans(tokenizer_of(CLIP_LIKE, longest=4), ["person", "car", "dog"])
 
 

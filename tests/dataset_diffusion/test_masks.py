@@ -40,7 +40,7 @@ def draw(names: dict[str, str] | None = None, space: str = "small_voc", powers: 
     """Drawings on disk, uid -> why it is rejected, as generate leaves them."""
     image, maps = halves()
     names = names or {"000000": "", "000001": "flat_map", "000002": ""}
-    keys = {uid: key(uid=uid, powers=powers, space=space) for uid in names}
+    keys = {uid: key(uid=uid, powers=powers, space=space, rejected=names[uid]) for uid in names}
     for prompt in ("caption_classes", "classes"):
         build(
             DRAWINGS / prompt,

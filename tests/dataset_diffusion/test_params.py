@@ -1,4 +1,4 @@
-"""The section of params.yaml: what is wrong in it is one sentence with the key; presets write values and nothing else."""
+"""The section of params.yaml: what is wrong in it is one sentence with the key; presets write values and no more."""
 
 from __future__ import annotations
 

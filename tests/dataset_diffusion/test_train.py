@@ -129,9 +129,7 @@ def test_a_training_repeats_itself_to_the_byte_and_another_seed_does_not(masked:
     assert not list(Path("data/.work").glob("*/*"))
 
 
-def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(
-    masked: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(masked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_line({"train.iterations": 4, "train.ema": 0.9, "changes.full.train.rounds": 2})
     main(["full", "0"])
     whole = weights("full")
