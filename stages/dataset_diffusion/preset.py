@@ -8,8 +8,8 @@ out     the parts captions, generate, masks, train, evaluate and powers of the s
 cost    none
 expect  published needs a GPU, Stable Diffusion 2.1 base as dataset_diffusion.model at a pinned revision, and VOC's
         captions and photos; where it is trained on COCO: captions.count 80 000, train.iterations 40 000
-source  Nguyen et al., Dataset Diffusion (NeurIPS 2023) and its code. Left to you: train.encoder, the ImageNet weights of
-        its ResNet, and train.ema, an average of the weights that an author says the paper's runs had
+source  Nguyen et al., Dataset Diffusion (NeurIPS 2023) and its code. Left to you: train.encoder, the ImageNet weights
+        of its ResNet, and train.ema, an average of the weights that an author says the paper's runs had
 """
 
 from __future__ import annotations
