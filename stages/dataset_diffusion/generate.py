@@ -106,7 +106,7 @@ def check_model(folder: Path) -> None:
 
 def check_spans(entries: Sequence[Entry], tokenizer: Any) -> None:
     """GraftError for a table whose spans are another tokenizer's."""
-    for classes, spans in {entry.classes: entry.spans for entry in entries}.items():
+    for classes, spans in {(entry.classes, entry.spans) for entry in entries}:
         if tuple(token_spans(tokenizer, classes)) != spans:
             raise GraftError(
                 f"{TABLE} was made for another tokenizer than that of dataset_diffusion.model; run "

@@ -85,14 +85,13 @@ class Sources:
             part = uids[start : start + batch]
             images = [png_array(self.drawings.read(uid)["image.png"]) for uid in part]
             found |= {uid: png_bytes(label) for uid, label in zip(part, predict(model, images), strict=True)}
-        folder, masks = self.drawings.folder, self.drawings.masks.folder
+        folder, masks = self.drawings.pictures.folder, self.drawings.masks.folder
         return replace(self, drawings=Joined(folder, masks, lambda uid: png_array(found[uid])))
 
     def labelled(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """Image and label of every drawing."""
         assert self.drawings is not None
-        for row in self.drawings.rows:
-            files = self.drawings.read(row["uid"])
+        for _, files in self.drawings:
             yield png_array(files["image.png"]), png_array(files["label.png"])
 
 
