@@ -8,10 +8,13 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
+# What a shell may have left and no Python below should see: other modules, warnings that are errors, another place for
+# pip to install to.
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONINSPECT PIP_USER PIP_TARGET PIP_PREFIX
 
 test test-all: export OMP_NUM_THREADS := 1  # two tests at a time; stages take theirs from engine.threads
 
-.PHONY: repro experiments ship test test-all lint
+.PHONY: repro experiments doctor ship test test-all lint
 
 repro: $(READY)  ## the root line, then its table
 	@python -m stages.preflight
@@ -20,6 +23,9 @@ repro: $(READY)  ## the root line, then its table
 
 experiments: $(READY)  ## those of `dvc exp run`: what each changed and what came of it, the best first
 	@python -m stages.compare experiments
+
+doctor: $(READY)  ## one page about this machine and this clone, to be pasted into a report of a fault
+	@python -m stages.doctor
 
 ship: $(READY)  ## fill the remote inside the repo from a finished line: what `dvc pull` gives a fresh clone; then commit it
 	rm -rf data/store
@@ -39,10 +45,13 @@ lint: $(READY)
 
 # --no-deps: the lock is complete, and mmcv-lite names an unmaintained mmengine as its dependency (onedl-mmengine
 # stands in for it). What builds the three packages that come as source is pinned too, and must be there first.
-# pip itself is pinned by the Python that made the venv.
+# pip itself is pinned by the Python that made the venv. An installation that was stopped goes on: what is there stays,
+# what pip has downloaded is in its cache, and a package without its RECORD was being written and is installed again.
 INSTALL := $(BIN)/pip install --quiet --no-deps --disable-pip-version-check
 $(READY): requirements.txt
+	@sh .ci/machine "$(PYTHON)" "$(VENV)"
 	$(PYTHON) -m venv $(VENV)
+	@for one in $(VENV)/lib/python3.11/site-packages/*.dist-info; do [ -f "$$one/RECORD" ] || rm -rf "$$one"; done
 	$(INSTALL) -c requirements.txt setuptools wheel Cython
 	$(INSTALL) --no-build-isolation -r requirements.txt
 	touch $(READY)

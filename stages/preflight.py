@@ -25,7 +25,9 @@ from stages.generate.params import Generate
 from stages.parts.command import command
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import weights
+from stages.parts.pretrained.header import check_weights
 from stages.parts.sections import Recipes, Seeds, content, read
+from stages.parts.store.places import check_place
 from stages.photos import params as photographing
 from stages.refine import params as refining
 from stages.refine.params import Refine
@@ -33,6 +35,12 @@ from stages.scenes import params as staging
 from stages.scenes.params import Folder, Scenes
 from stages.train import params as training
 from stages.train.params import Train
+
+# What the line writes.
+PLACES = (
+    *(f"data/{room}" for room in ("scenes", "generated", "refined", "cleaned", "cutouts", "trained", "evaluated")),
+    "data/report", "data/.work", "models/segmenters", "metrics", "metrics/code",
+)  # fmt: skip
 
 
 class Params(
@@ -59,17 +67,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_refine(params.refine)
     check_train(params.train)
     check_dataset_diffusion(params.dataset_diffusion)
+    for place in PLACES:
+        check_place(Path(place, "x"))
 
 
 def check_scenes(params: Scenes) -> None:
     """The user's folders: there, and not without pictures. GraftError. Whether they are whole, scenes tells."""
     from stages.parts.datasets.folders import check_folders
-    from stages.parts.datasets.idmaps import idmap
-    from stages.parts.datasets.labels import LABELS
 
     for split, given in params.splits().items():
         if isinstance(given, Folder):
-            ids = idmap(given.ids or "train_ids", LABELS, f"params.yaml scenes.{split}.ids")
+            ids = given.id_map(f"params.yaml scenes.{split}.ids")
             try:
                 check_folders(Path(given.images), Path(given.labels) if given.labels else None, ids)
             except GraftError as error:
@@ -107,7 +115,7 @@ def check_train(params: Train) -> None:
     check_encoder(params.method, params.encoder)
     check_oracle(params.method)
     if params.encoder is not None:
-        weights.check_weights(weights.find_encoder(params.encoder, params.encoder_revision))
+        check_weights(weights.find_encoder(params.encoder, params.encoder_revision))
 
 
 def check_dataset_diffusion(params: DatasetDiffusion) -> None:
@@ -121,7 +129,7 @@ def check_dataset_diffusion(params: DatasetDiffusion) -> None:
         if train.drawn and masks.snap.model:
             weights.locate(masks.snap.model, "dataset_diffusion.masks.snap.model")
         if train.encoder is not None:
-            weights.check_weights(weights.find_encoder(train.encoder, train.encoder_revision))
+            check_weights(weights.find_encoder(train.encoder, train.encoder_revision))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from stages.parts.sections import plain
+from stages.parts.store.keys import slug
 from stages.preflight import main
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +68,30 @@ def learned_for_daam() -> None:
     with open("data/prompts/train.yaml", "a") as file:
         file.write("embedding: train.yaml\n")
     change("generate", attribution="daam")
+
+
+def set_crf(**values: object) -> None:
+    change("refine", crf=YAML().load(Path("params.yaml").read_text())["refine"]["crf"] | values)
+
+
+def set_paste(**values: object) -> None:
+    change("train", paste=YAML().load(Path("params.yaml").read_text())["train"]["paste"] | values)
+
+
+def empty(checkpoint: str) -> None:
+    Path(checkpoint).touch()
+    change("refine", model=checkpoint)
+
+
+def typed(seed: str) -> None:
+    """`scenes.seed` as a person would type it."""
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(re.sub(r"(?m)^  seed: 0 # the streets", f"  seed: {seed} # the streets", text))
+
+
+def point_with(ids: dict[int, str]) -> None:
+    point("source", "images/0.png", "labels/0.png")
+    change("scenes", source={"images": "source/images", "labels": "source/labels", "ids": ids})
 
 
 def test_a_fresh_clone_passes_without_a_word(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,3 +167,57 @@ def test_models_that_no_stage_will_ask_are_not_asked_for(repo: Path, capsys: pyt
     shutil.rmtree("models/miniature/encoder")
     main([])
     assert capsys.readouterr() == ("", "")  # nothing is wrong: no word
+
+
+LATE = {
+    "a CLIP as SAM": (lambda: change("refine", model="models/miniature/clip"), "refine.model: .*model_type 'clip'"),
+    "a SAM as CLIP": (lambda: change("refine", clip="models/miniature/sam"), "refine.clip: .*model_type 'sam'"),
+    "an empty checkpoint": (lambda: empty("sam.pth"), "sam.pth is empty"),
+    "no tokenizer": (lambda: Path("models/miniature/clip/tokenizer.json").unlink(), "neither tokenizer.json"),
+    "more steps than taught": (lambda: change("generate", steps=5000), "generate.steps is 5000.*take at most 1000"),
+    "a ring as wide as a country": (lambda: change("refine", ring=10**9), "refine.ring: input should be less than"),
+    "a feather of a gigametre": (lambda: set_paste(feather=1e9), "train.paste.feather: input should be less than"),
+    "a reach of nothing": (lambda: set_crf(bilateral_xy=1e-300), "refine.crf.bilateral_xy: input should be greater"),
+    "endless iterations": (lambda: set_crf(iterations=10**9), "refine.crf.iterations: input should be less than"),
+    "as many drawings as stars": (lambda: change("generate", count=10**12), "generate.count: input should be less"),
+    "a seed of 5 000 digits": (lambda: typed("9" * 5000), "holds a value that cannot be read"),
+    "a day that is none": (lambda: typed("2026-02-30"), "holds a value that cannot be read"),
+    "segmenters in the way": (lambda: Path("models/segmenters").touch(), "cannot be written"),
+    "a file as data/trained": (lambda: Path("data/trained").touch(), "cannot be written"),
+    "metrics that lead nowhere": (lambda: Path("metrics").symlink_to("/no/where"), "metrics is a link that leads"),
+    "a table without a class": (lambda: point_with({7: "ignore"}), "the table names no class"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", LATE)
+def test_what_was_found_after_hours_is_found_at_once(
+    repo: Path, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    breaking, words = LATE[fault]
+    breaking()
+    begun = time.perf_counter()
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and re.search(words, said), said
+    assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize("name", ["straßenbahn", "дом", "電車", "tuk_tuk", "e-scooter"])
+def test_a_class_may_be_named_in_any_language(name: str) -> None:
+    assert plain([name]) == [name]
+    uid = f"{slug(name)}-000001"
+    assert uid.isascii() and " " not in uid
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["e.scooter"], "has '.' in its name"), (["traffic light"], "has a space in its name"), (["a/b"], "has '/'"),
+        (["-x"], "has '-' in its name"), (["tram\n"], "in its name"), ([""], "in its name"), (["a@b"], "has '@'"),
+        (["cafe\u0301"], "in its name"), (["preview"], "is the name of a command"), (["straße", "stra_e"], "differ in"),
+    ],
+)  # fmt: skip
+def test_a_name_that_no_stage_could_have_is_refused_at_once(names: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        plain(names)

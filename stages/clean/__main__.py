@@ -30,6 +30,7 @@ from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_changed, write_csv, write_whole
 from stages.parts.store.pictures import check_size
+from stages.parts.store.places import check_place
 from stages.parts.store.samples import Shards, png_array, png_bytes
 
 EXPLAIN, OUT = "explain", "data/explained"
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     values = {name: limits(params, name) for name in names}
     for name in values:
         if first == EXPLAIN:
+            check_place(Path(arguments.out or OUT) / name)
             explained(name, values[name], params.clean.order, Path(arguments.out or OUT) / name)
         else:
             clean(name, values[name], params)

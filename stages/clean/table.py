@@ -53,7 +53,7 @@ def read(path: Path, columns: Sequence[str], rest: bool = False) -> Table:
     try:
         header, *lines = [*csv.reader(io.StringIO(path.read_bytes().decode(), newline=""))] or [[]]
     except (UnicodeDecodeError, csv.Error):
-        raise GraftError(f"{path} is no table of UTF-8 text; delete the file and {again}") from None
+        raise GraftError(f"{path} is no table of UTF-8 text; {again}") from None
     if missing := [column for column in ("uid", "reason", *columns) if column not in header]:
         raise GraftError(f"{path} has no column {', '.join(missing)}; {again}")
     if rest:
@@ -65,9 +65,9 @@ def read(path: Path, columns: Sequence[str], rest: bool = False) -> Table:
             uid, reason, *cells = (line[place] for place in places)
             numbers = [_number(*pair, reason) for pair in zip(columns, cells, strict=True)]
         except (IndexError, ValueError):
-            raise GraftError(f"{path}:{number} has a score that is no number; delete the file and {again}") from None
+            raise GraftError(f"{path}:{number} has a score that is no number; {again}") from None
         if uid in rows:
-            raise GraftError(f"{path}:{number} names {uid} a second time; delete the file and {again}")
+            raise GraftError(f"{path}:{number} names {uid} a second time; {again}")
         rows[uid] = reason, numbers
     return _table({uid: rows[uid] for uid in sorted(rows)}, columns)
 

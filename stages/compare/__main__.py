@@ -39,7 +39,7 @@ from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.compare.experiments import experiments
 from stages.compare.machines import differences
 from stages.evaluate import params as evaluating
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.preset import overlay
@@ -48,6 +48,7 @@ from stages.parts.sections import read
 from stages.parts.store import samples
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.lock import alone
 from stages.train import params as training
 
 MEANS = ("base_mIoU", "novel_mIoU", "mIoU")
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         per_class = Counter(row["class"] for row in samples.Shards("data/cutouts/grafted").rows)
         name, cells = f"ablation-{args.method}", ablation(args.method, max(per_class.values(), default=0))
     told = Path(f"metrics/compare/{name}.json")
-    print(table(compare(cells, args.seeds, args.jobs, told, args.iterations, args.threads)))
+    with alone("data/compare"):  # both comparisons have cells of one name
+        print(table(compare(cells, args.seeds, args.jobs, told, args.iterations, args.threads)))
 
 
 def compare(
@@ -227,7 +229,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--method", choices=COMPARED, default="daformer", help="whose settings the ablation changes; default daformer"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default 0")
+    parser.add_argument("--seeds", type=seed, nargs="+", default=[0], help="default 0")
     parser.add_argument("--iterations", type=int, help="instead of train.iterations: a shorter, weaker comparison")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--threads", type=int, help="of each, instead of engine.threads")

@@ -60,8 +60,6 @@ def lock(revision: str | None) -> dict[str, str]:
 def difference(there: Path, here: Path) -> str:
     """In what a file or a folder differs from its reference, in words."""
     if here.is_dir():
-        if (there / INDEX).is_file() and (here / INDEX).is_file():
-            return of_samples(Shards(there), Shards(here))
         return of_folders(there, here)
     kind: Any = {".safetensors": load_file, ".csv": table, ".json": numbers}.get(here.suffix)
     if there.read_bytes() == here.read_bytes():
@@ -70,7 +68,9 @@ def difference(there: Path, here: Path) -> str:
 
 
 def of_samples(there: Shards, here: Shards) -> str:
-    """How many samples differ, and each kind of their files by how much at most."""
+    """How many samples differ, and each kind of their files by how much at most; "equal" when even their rows are."""
+    if there.rows == here.rows:
+        return EQUAL
     uids, common = {row["uid"] for row in there.rows}, {row["uid"] for row in here.rows}
     lacking = [f"{len(uids ^ common)} samples are in one alone"] if uids ^ common else []
     differing, most = 0, dict[str, float]()
@@ -104,12 +104,23 @@ def _shown(name: str, value: float) -> str:
 
 
 def of_folders(there: Path, here: Path) -> str:
-    names = {path.relative_to(root) for root in (there, here) for path in root.rglob("*") if path.is_file()}
-    pairs = {name: (there / name, here / name) for name in names}
-    other = [
-        name for name, (a, b) in pairs.items() if not (a.is_file() and b.is_file() and a.read_bytes() == b.read_bytes())
-    ]
-    return f"{len(other)} of {len(names)} files: {', '.join(sorted(map(str, other)))}" if other else EQUAL
+    """Samples as samples, however deep their shards lie, every other file by itself; what is equal is passed over."""
+    files = {path.relative_to(root) for root in (there, here) for path in root.rglob("*") if path.is_file()}
+    shards = {file.parent for file in files if file.name == INDEX}
+    told = []
+    for name in sorted(shards | {file for file in files if not (file.parent in shards and _of_shards(file))}):
+        a, b = there / name, here / name
+        if not all((path / INDEX if name in shards else path).is_file() for path in (a, b)):
+            words = "in one alone"
+        else:
+            words = of_samples(Shards(a), Shards(b)) if name in shards else difference(a, b)
+        if words != EQUAL:
+            told.append(words if name == Path() else f"{name.as_posix()}: {words}")
+    return "; ".join(told) or EQUAL
+
+
+def _of_shards(file: Path) -> bool:
+    return file.suffix in (".tar", ".jsonl")
 
 
 def of_arrays(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

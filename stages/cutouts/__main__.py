@@ -30,12 +30,14 @@ from stages.parts.errors import GraftError
 from stages.parts.sections import RECIPES, read
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keeplist import kept_uids
+from stages.parts.store.lock import alone
 from stages.parts.store.pictures import check_size
 from stages.parts.store.samples import Sample, Shards, build, key, png_array, png_bytes
 
 # What makes a cutout's bytes.
 CODE = ("stages.cutouts.crop", "stages.cutouts.recipes", "stages.parts.store.pictures")
 EDGE = ("doubt", "alpha")
+FOLDER = Path("data/cutouts")
 
 
 @command
@@ -44,6 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if recipe not in RECIPES:
         raise GraftError(f"params.yaml recipes: there is no recipe {recipe!r}; it is one of {', '.join(RECIPES)}")
     params = read(Params)
+    with alone(FOLDER / recipe):
+        fill(recipe, params)
+
+
+def fill(recipe: str, params: Params) -> None:
+    """Bring the bank of one recipe to hold what was kept."""
     classes, seed = (params.classes if recipe != "baseline" else []), params.cutouts.seed
     refined = {name: Shards(Path("data/refined") / name) for name in classes}
     kept = {uid: name for name in classes for uid in kept_uids(Path("data/cleaned") / f"{name}.csv")}
@@ -67,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             made = {f"{name}.png": png_bytes(picture) for name, picture in {"rgba": rgba, **beside}.items()}
             yield Sample(uid, wanted[uid], row, made)
 
-    build(Path("data/cutouts") / recipe, wanted, make, title=f"cutouts {recipe}")
+    build(FOLDER / recipe, wanted, make, title=f"cutouts {recipe}")
 
 
 def edge_of(files: Mapping[str, bytes]) -> dict[str, NDArray[np.uint8]]:

@@ -27,10 +27,10 @@ from stages.dataset_diffusion.params import Evaluate, Params
 from stages.dataset_diffusion.train import WEIGHTS
 from stages.parts.command import command
 from stages.parts.datasets.label_spaces import label_space
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_changed
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.samples import Sample, build, file_hash, key, png_array, png_bytes
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from stages.dataset_diffusion.captions import TABLE
 from stages.dataset_diffusion.painter import Drawing, Painter, Task, blocks
 from stages.dataset_diffusion.params import Generate, Params, Prompt
 from stages.parts.command import command
+from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.engine.spread import spread
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import diffusion as checkpoint
@@ -34,12 +35,11 @@ from stages.parts.prompts.caption_table import Entry, read_table
 from stages.parts.prompts.class_words import appended, token_spans
 from stages.parts.sections import read
 from stages.parts.store.fingerprint import fingerprint
-from stages.parts.store.photo_shards import STORED, jpeg_bytes
 from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes
 from stages.parts.store.streams import sample_stream
 
 FOLDER = Path("data/dataset_diffusion/drawings")
-CODE = ("stages.dataset_diffusion.painter", "stages.parts.store.photo_shards")  # what makes a sample's bytes
+CODE = ("stages.dataset_diffusion.painter", "stages.parts.datasets.photo_shards")  # what makes a sample's bytes
 NOISE = "dataset diffusion"  # the name of the streams of noise: the same for every prompt, so that rows can be compared
 
 

@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from stages.dataset_diffusion.augmentation import cut_out, pipeline
 from stages.dataset_diffusion.params import Train
+from stages.parts.datasets.joined import Joined
 from stages.parts.datasets.labels import LabelSpace
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.errors import GraftError
 from stages.parts.learning.branches import Branch, BranchedDataset, read_label
 from stages.parts.learning.fit import fit, make_deterministic
@@ -30,9 +32,7 @@ from stages.parts.segmenter.further import build_network, load_encoder
 from stages.parts.segmenter.predict import predict
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.fingerprint import fingerprint
-from stages.parts.store.joined import Joined
 from stages.parts.store.keys import file_hash, key
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.samples import png_array, png_bytes
 from stages.parts.store.shards import INDEX
 

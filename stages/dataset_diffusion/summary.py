@@ -137,10 +137,10 @@ def drawings_sheet(line: DatasetDiffusion) -> Any:
     """Drawings of every variant that learns from some: the picture, the maps of its words, its mask. Evenly spaced."""
     import numpy as np
 
+    from stages.parts.datasets.joined import Joined
     from stages.parts.datasets.label_spaces import label_space
     from stages.parts.drawing import sheets
     from stages.parts.masks.class_maps import enlarged
-    from stages.parts.store.joined import Joined
     from stages.parts.store.samples import npy_array, png_array
     from stages.parts.store.shards import Shards
 
@@ -163,8 +163,8 @@ def drawings_sheet(line: DatasetDiffusion) -> Any:
 def segmentations_sheet(line: DatasetDiffusion) -> Any:
     """Photos of test with their labels and every variant's prediction, of the first seed."""
     from stages.parts.datasets.label_spaces import label_space
+    from stages.parts.datasets.photo_shards import PhotoShards
     from stages.parts.drawing import sheets
-    from stages.parts.store.photo_shards import PhotoShards
     from stages.parts.store.samples import png_array
     from stages.parts.store.shards import Shards
 

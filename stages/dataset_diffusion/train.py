@@ -41,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # here, for torch and mmseg take seconds to load
     from stages.dataset_diffusion.rounds import Sources, first_photos, round_of, training_key
+    from stages.parts.datasets.joined import Joined
     from stages.parts.datasets.label_spaces import label_space
     from stages.parts.learning.fit import work_folder
     from stages.parts.pretrained.weights import find_encoder
     from stages.parts.segmenter.further import save_halves
     from stages.parts.store.atomic import write_csv
-    from stages.parts.store.joined import Joined
 
     # What is learned from, looked at before anything is built.
     labels = label_space(line.space)

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.evaluate.params import Params
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_changed
+from stages.parts.store.lock import alone
 from stages.parts.store.shards import Shards
 
 SPLITS = ("val", "test")
@@ -33,6 +34,12 @@ SPLITS = ("val", "test")
 def main(argv: Sequence[str] | None = None) -> None:
     recipe, seed = _arguments(argv)
     params = read(Params)
+    with alone(Path(f"data/evaluated/{recipe}-{seed}")):
+        evaluate(recipe, seed, params)
+
+
+def evaluate(recipe: str, seed: int, params: Params) -> None:
+    """Predict and measure both splits, and write the scores."""
     from mmengine.device import get_device  # here, for torch and mmseg take seconds to load
 
     from stages.evaluate.evaluation import evaluated
@@ -64,7 +71,7 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", help="the recipe of a trained segmenter, for example baseline or grafted")
-    parser.add_argument("seed", type=int, help="its seed")
+    parser.add_argument("seed", type=seed, help="its seed")
     args = parser.parse_args(argv)
     return args.recipe, args.seed
 

@@ -28,6 +28,7 @@ from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.keeplist import kept_uids
 from stages.parts.store.pictures import check_size
+from stages.parts.store.places import check_place
 from stages.parts.store.samples import Shards, png_array
 
 FORMATS: dict[str, Format] = {
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise GraftError(f"--class {unknown[0]}: params.yaml classes has {', '.join(classes)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GraftError(f"{folder} is there already; name another folder, or remove it")
+    check_place(folder)
     kept = {name: kept_uids(Path(f"data/cleaned/{name}.csv")) for name in arguments.classes or classes}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", suffix=".tmp", dir=folder.parent) as private:

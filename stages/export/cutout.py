@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.parts.datasets.labels import LabelSpace
+from stages.parts.store.keys import slug
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Cutout:
     @property
     def name(self) -> str:
         """The uid without its class, a number without its leading zeros: "train-000007" is "7"."""
-        rest = self.uid.removeprefix(self.class_name.replace(" ", "_") + "-")
+        rest = self.uid.removeprefix(slug(self.class_name) + "-")
         return str(int(rest)) if rest.isdecimal() else rest
 
 

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from stages.export.mmseg_folders import palette_png
 from stages.parts.command import command
 from stages.parts.datasets.label_spaces import SMALL_VOC
+from stages.parts.datasets.photo_shards import STORED
 from stages.parts.errors import GraftError
-from stages.parts.store.photo_shards import STORED
 from stages.parts.store.samples import Shards, png_array
 
 SETS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}

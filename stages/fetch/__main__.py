@@ -1,8 +1,9 @@
 """fetch: the published train, bus and truck cutouts of UCG, verified, as folders that generate takes in.
 
 in       Zenodo record 17117206, a mirror, or a folder; the pinned table data/pins/zenodo.csv if there is one
-out      data/published/zenodo/CLASS/{rgb,ss}/, and the pinned table (name, size, sha256) at the first fetch;
-         data/.work/fetch/zenodo/ keeps the files as fetched: give that folder to others as --from
+out      data/published/zenodo/CLASS/{rgb,ss}/, and at the first fetch, once every archive is taken out whole, the
+         pinned table (name, size, sha256); data/.work/fetch/zenodo/ keeps the files as fetched: give that folder to
+         others as --from
 command  python -m stages.fetch zenodo
 cost     the download; what is whole is neither fetched nor unpacked again
 expect   data/published/zenodo/train, bus and truck, each with rgb/ and ss/
@@ -17,19 +18,17 @@ import argparse
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlparse
-
-import requests
 
 from stages.fetch import pins
 from stages.fetch.download import Patience, download, part_of
 from stages.fetch.layout import by_class
-from stages.fetch.record import RECORD_NAME, Listed, in_folder, parse
+from stages.fetch.places import listing, local, no_archive
+from stages.fetch.record import Listed
 from stages.fetch.unpack import is_archive, unpack
 from stages.parts.command import command
 from stages.parts.datasets.labels import LABELS
@@ -46,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     work, out = WORK / arguments.name, Path("data/published") / arguments.name
     table = Path("data/pins") / f"{arguments.name}.csv"
-    record = arguments.record or RECORDS[arguments.name]
+    record = RECORDS[arguments.name] if arguments.record is None else arguments.record
+    check(arguments)
     said = dict(_said(text) for text in arguments.classes)
     with sentences(work):
         work.mkdir(parents=True, exist_ok=True)
@@ -56,39 +56,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_room(listed, work)
         patience = Patience(first=arguments.wait)
         hashes = {file.name: fetch(file, arguments.source, work, pinned, table, patience) for file in listed}
+        take_all_out(work, {name: sha256 for name, sha256 in hashes.items() if is_archive(name)}, sorted(hashes))
+        arrange(by_class(work / "unpacked", said), out)
         if not pinned:
             pins.write(table, {file.name: pins.Pin(file.size, hashes[file.name]) for file in listed})
             print(f"pinned {len(listed)} files in {table}: commit it, and every later fetch must give the same bytes")
-        take_all_out(work, {name: sha256 for name, sha256 in hashes.items() if is_archive(name)}, sorted(hashes))
-        arrange(by_class(work / "unpacked", said), out)
 
 
-def listing(source: str | None, record: str, work: Path) -> list[Listed]:
-    """The record's files: from the API, from a mirror's record.json, or from a folder. Kept as record.json."""
-    if source is not None and (folder := local(source)):
-        return in_folder(folder)
-    url = f"{source.rstrip('/')}/{RECORD_NAME}" if source else record
-    try:
-        answer = requests.get(url, timeout=60, headers={"Accept": "application/json"})
-    except requests.RequestException as error:
-        raise GraftError(
-            f"{url} cannot be reached ({type(error).__name__}); check the network, or name a mirror with --from"
-        ) from None
-    if answer.status_code == 404:
-        raise GraftError(f"{url}: there is no such record; check its number, or the mirror's address")
-    if answer.status_code != 200:
-        raise GraftError(f"{url}: the server answered {answer.status_code} {answer.reason}; try again later")
-    listed = parse(answer.content, url)
-    (work / RECORD_NAME).write_bytes(answer.content)
-    return [replace(file, url=f"{source.rstrip('/')}/{file.name}") for file in listed] if source else listed
-
-
-def local(source: str) -> Path | None:
-    """The folder that a --from names as a path or as file://; None for http and https."""
-    address = urlparse(source)
-    if address.scheme in ("http", "https"):
-        return None
-    return Path(unquote(address.path)) if address.scheme == "file" else Path(source)
+def check(arguments: argparse.Namespace) -> None:
+    """GraftError for a number or an address that makes no sense."""
+    if arguments.record is not None and arguments.record < 1:
+        raise GraftError(f"--record {arguments.record}: there is no such record; its number is in the record's address")
+    if not (math.isfinite(arguments.wait) and 0 <= arguments.wait <= 3600):
+        raise GraftError(f"--wait {arguments.wait}: give it in seconds, from 0 to 3600")
+    if local(arguments.api, "--api") is not None:
+        raise GraftError(f"--api {arguments.api!r}: an address must begin with http:// or https://")
+    if arguments.source is not None:
+        local(arguments.source, "--from")
 
 
 def check_room(listed: Sequence[Listed], work: Path) -> None:
@@ -107,13 +91,14 @@ def fetch(
 ) -> str:
     """Bring one file to work/NAME, verified, unless it is there whole. Gives its sha256."""
     path = work / file.name
-    if path.exists() and path.stat().st_size == file.size:
+    vouched = bool(pinned) or file.md5 is not None  # else an earlier folder's file of that size may be another
+    if vouched and path.exists() and path.stat().st_size == file.size:
         found = digests(path)
         if file.md5 in (None, found["md5"]) and (not pinned or pinned[file.name].sha256 == found["sha256"]):
             print(f"{file.name}: there already, verified")
             return found["sha256"]
     part = part_of(path)
-    if source is not None and local(source):
+    if source is not None and local(source, "--from"):
         copy(file, part)
     else:
         download(file, [file.url], path, patience)
@@ -146,7 +131,7 @@ def digests(path: Path) -> dict[str, str]:
 def take_all_out(work: Path, archives: dict[str, str], fetched: Sequence[str]) -> None:
     """work/unpacked holds a folder per archive of this record, and nothing of another."""
     if not archives:
-        raise GraftError(f"{work}: expected zip or tar archives of cutouts, but the record holds {', '.join(fetched)}")
+        raise no_archive(work, fetched)
     unpacked = work / "unpacked"
     for path in unpacked.iterdir() if unpacked.is_dir() else ():
         if path.is_dir() and path.name not in archives:

@@ -83,6 +83,8 @@ def _from(url: str, file: Listed, path: Path, patience: Patience) -> None:
             progress.refresh()
             try:
                 outcome, asked, why = _request(url, file, path, patience.timeout, progress)
+            except ValueError as error:  # requests' own for a malformed address, and what it lets through
+                raise Unavailable(f"no address that can be asked ({error})") from None
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 outcome, asked, why = Outcome.LATER, None, f"connection lost ({type(error).__name__})"
             if outcome is Outcome.WHOLE and file.md5 in (None, _md5(part)):

@@ -24,12 +24,12 @@ def read(path: Path) -> dict[str, Pin]:
     if not path.is_file():
         return {}
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         pins = {row["name"]: Pin(int(row["size"]), row["sha256"]) for row in rows}
         if not all(len(pin.sha256) == 64 and set(pin.sha256) <= set("0123456789abcdef") for pin in pins.values()):
             raise ValueError("a sha256 is none")
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise GraftError(f"{path} is damaged; restore it with git (`git checkout {path}`)") from None
     return pins
 

@@ -33,10 +33,10 @@ def parse(content: bytes, where: str) -> list[Listed]:
         answer = json.loads(content)
         found = answer.get("files") or answer.get("entries") or []
         listed = [_listed(entry) for entry in found]
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise GraftError(
-            f"{where}: this is no record that Zenodo's API gives ({type(error).__name__}: {error}); expected JSON with "
-            f"`files`, each with key, size, checksum md5:... and links.self"
+            f"{where}: this is no record that Zenodo's API gives ({type(error).__name__}: {str(error)[:200]}); "
+            f"expected JSON with `files`, each with key, size, checksum md5:... and links.self"
         ) from None
     if not listed:
         keys = ", ".join(sorted(answer)) or "nothing"
@@ -50,7 +50,7 @@ def parse(content: bytes, where: str) -> list[Listed]:
 
 def _listed(entry: dict[str, Any]) -> Listed:
     name, size, checksum, links = entry["key"], entry["size"], entry["checksum"], entry["links"]
-    if not MD5.fullmatch(checksum) or not isinstance(size, int) or size < 0:
+    if not MD5.fullmatch(checksum) or type(size) is not int or not 0 <= size < 2**63:
         raise ValueError(f"{name}: size {size}, checksum {checksum}")
     return Listed(str(name), size, checksum.removeprefix("md5:"), str(links.get("content") or links["self"]))
 
@@ -59,7 +59,7 @@ def check_name(name: str, where: str) -> None:
     """A plain file name of printable characters; never a path, never hidden, never one of ours."""
     if not name.isprintable() or set(name) & set('/\\:*?"<>|') or name.startswith(".") or len(name.encode()) > 200:
         raise GraftError(f"{where}: {name!r} is no plain file name; nothing of this record is fetched")
-    if name.endswith(".part") or name == RECORD_NAME:
+    if name.endswith(".part") or name in (RECORD_NAME, "unpacked"):
         raise GraftError(f"{where}: {name!r} is a name that fetch keeps for itself")
 
 
@@ -74,4 +74,6 @@ def in_folder(folder: Path) -> list[Listed]:
     found = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     if not found:
         raise GraftError(f"{folder} holds no file; put the record's files there")
+    for path in found:
+        check_name(path.name, str(folder))
     return [Listed(path.name, path.stat().st_size, None, str(path)) for path in found]

@@ -7,13 +7,12 @@ archive leaves nothing behind.
 from __future__ import annotations
 
 import contextlib
-import lzma
+import errno
+import io
 import shutil
 import stat
-import tarfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,14 +20,14 @@ from typing import IO
 
 from tqdm import tqdm
 
+from stages.fetch.headers import Archive, Refused
 from stages.parts.errors import GraftError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 1 << 20
 MOST_BEHIND = 10 << 20  # bytes behind the last member of a tar: writers fill it up with zeros, to a block
-DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, UnicodeError,
-)  # fmt: skip
+LONGEST = 1000  # bytes of a member's path
+SEEKING = (errno.EINVAL, errno.EOVERFLOW)  # a place in the archive that cannot be: its fault, not the disk's
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Limits:
     """What an archive of pictures may be. `ratio` is unpacked over packed bytes: pictures hardly shrink."""
 
     members: int = 200_000
+    folders: int = 10_000
     size: int = 50 * 1024**3
     ratio: float = 100.0
     slack: int = 10 * 1024**2  # bytes that any archive may unpack to, whatever the ratio
@@ -48,10 +48,6 @@ class Member:
     path: PurePosixPath
     size: int
     stream: contextlib.AbstractContextManager[IO[bytes]]
-
-
-class Refused(Exception):
-    """Why an archive is not taken out."""
 
 
 def is_archive(name: str) -> bool:
@@ -73,13 +69,17 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> None:
         unfinished.rename(folder)
     except Refused as reason:
         raise GraftError(f"{archive} is refused: {reason}; nothing of it was kept") from None
-    except (*DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not gzip's or bz2's for damaged data
-            raise
-        told = " ".join(str(error).split())
+    except MemoryError:
+        raise GraftError(
+            f"{archive} is refused: it asks for more memory than there is; nothing of it was kept"
+        ) from None
+    except Exception as error:  # a reader of damaged bytes raises whatever its indices and numbers do
+        if isinstance(error, OSError) and error.errno is not None and error.errno not in SEEKING:
+            raise  # the disk's
+        if isinstance(error, RuntimeError) and "encrypted" in str(error):
+            raise GraftError(f"{archive} is refused: {error}; nothing of it was kept") from None
+        told = " ".join(str(error).split())[:200] or type(error).__name__
         raise GraftError(f"{archive} is damaged ({told}); delete it and fetch it again") from None
-    except RuntimeError as error:  # zipfile's word for an encrypted member
-        raise GraftError(f"{archive} is refused: {error}; nothing of it was kept") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -89,7 +89,7 @@ def _take_out(archive: Path, folder: Path, limits: Limits) -> None:
     allowed = min(limits.size, max(limits.slack, int(packed * limits.ratio)))
     seen: dict[str, str] = {}
     written = claimed = 0
-    members = _zip_members(archive) if archive.name.lower().endswith(".zip") else _tar_members(archive)
+    members = (_zip_members if archive.name.lower().endswith(".zip") else _tar_members)(archive, limits)
     for number, member in enumerate(tqdm(members, desc=f"unpacking {archive.name}", unit="file", delay=2), 1):
         if number > limits.members:
             raise Refused(f"it holds more than {limits.members} files")
@@ -115,21 +115,40 @@ def _copy(source: IO[bytes], copy: IO[bytes], most: int, name: str) -> int:
     return count
 
 
-def _zip_members(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as opened:
-        for info in opened.infolist():
-            path = _judged(info.orig_filename)
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if info.is_dir() or kind == stat.S_IFDIR:
-                continue
-            if kind not in (0, stat.S_IFREG):
-                raise Refused(f"{info.filename!r} is a link or a device, not a file")
-            yield Member(path, info.file_size, opened.open(info))
+class _Contents(io.FileIO):
+    """A zip whose table of contents is judged as it is read, in one go and before an entry of it is made."""
+
+    entries = 0  # that are allowed
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size) or b""
+        if content.count(b"PK\x01\x02") > self.entries:
+            raise Refused(f"it holds more than {self.entries} files")
+        return content
 
 
-def _tar_members(archive: Path) -> Iterator[Member]:
-    with tarfile.open(archive, "r:*") as opened:
-        for info in opened:
+def _zip_members(archive: Path, limits: Limits) -> Iterator[Member]:
+    with _Contents(archive) as file:
+        file.entries = limits.members + limits.folders
+        folders = 0
+        with zipfile.ZipFile(file) as opened:
+            for info in opened.infolist():
+                path = _judged(info.orig_filename)
+                kind = stat.S_IFMT(info.external_attr >> 16)
+                if info.is_dir() or kind == stat.S_IFDIR:
+                    folders = _one_more(folders, limits)
+                    continue
+                if kind not in (0, stat.S_IFREG):
+                    raise Refused(f"{info.filename!r} is a link or a device, not a file")
+                yield Member(path, info.file_size, opened.open(info))
+
+
+def _tar_members(archive: Path, limits: Limits) -> Iterator[Member]:
+    folders = 0
+    with Archive.open(archive, "r:*") as opened:
+        while (info := opened.next()) is not None:
+            if info.isdir():
+                folders = _one_more(folders, limits)
             if info.isdir() and info.name in (".", "./"):
                 continue
             path = _judged(info.name)
@@ -142,6 +161,12 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             yield Member(path, info.size, stream)
         assert opened.fileobj is not None, "an open tar has a stream"
         _read_to_end(opened.fileobj.read)
+
+
+def _one_more(folders: int, limits: Limits) -> int:
+    if folders == limits.folders:
+        raise Refused(f"it holds more than {limits.folders} folders")
+    return folders + 1
 
 
 def _read_to_end(read: Callable[[int], bytes]) -> None:
@@ -160,7 +185,8 @@ def _judged(name: str) -> PurePosixPath:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise Refused(f"{name!r} leads out of the folder")
-    if not parts or len(parts) > 20 or any(len(part.encode()) > 200 for part in parts):
+    long = len(name.encode()) > LONGEST or any(len(part.encode()) > 200 for part in parts)
+    if not parts or len(parts) > 20 or long:
         raise Refused(f"{name[:80]!r} is too long, too deep or empty")
     return PurePosixPath(*parts)
 

@@ -37,12 +37,14 @@ from stages.parts.prompts.prompt import Prompt, cut
 from stages.parts.recording.sampling import Sampling, Switches
 from stages.parts.sections import check_class, read
 from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.keys import slug
+from stages.parts.store.lock import alone
 from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes, png_bytes
 
 if TYPE_CHECKING:
     from stages.generate.sampler import Picture
 
-
+FOLDER = Path("data/generated")
 CODE = ("stages.generate.task", "stages.parts.store.pictures")  # what makes a sample's bytes
 
 
@@ -60,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _generate(name: str) -> None:
     params = read(Params)
     check_class(name, params.classes)
+    with alone(FOLDER / name):
+        _fill(name, params)
+
+
+def _fill(name: str, params: Params) -> None:
+    """Bring the folder of a class to hold what its prompts and the params ask for."""
     settings = params.generate
     if published := sources.cutouts(settings.source, name):
         take_in(published)
@@ -85,14 +93,13 @@ def _generate(name: str) -> None:
                     row = common | _row(task.seed, task.prompt, picture, cut(tokenizer, task.prompt.prompt))
                     yield Sample(uid, wanted[uid], row, _files(picture))
 
-    build(Path("data/generated") / name, wanted, make, title=f"generate {name}")
+    build(FOLDER / name, wanted, make, title=f"generate {name}")
 
 
 def take_in(cutouts: Published) -> None:
     """Published images and masks in the place of drawn ones: image.png and mask.png, no attribution."""
     wanted = cutouts.keys()
-    folder = Path("data/generated") / cutouts.name
-    build(folder, wanted, lambda uids: cutouts.samples(uids, wanted), title=f"generate {cutouts.name}")
+    build(FOLDER / cutouts.name, wanted, lambda uids: cutouts.samples(uids, wanted), title=f"generate {cutouts.name}")
 
 
 def _arguments(argv: Sequence[str]) -> str:
@@ -105,7 +112,7 @@ def _arguments(argv: Sequence[str]) -> str:
 
 
 def _uid(name: str, seed: int) -> str:
-    return f"{name.replace(' ', '_')}-{seed:06d}"
+    return f"{slug(name)}-{seed:06d}"
 
 
 def _common(settings: Generate, source: Source, folder: Path) -> dict[str, Any]:

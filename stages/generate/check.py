@@ -11,6 +11,11 @@ from stages.parts.pretrained import diffusion as checkpoint
 
 def check_method(settings: Generate, folder: Path, learned: bool = False) -> None:
     """Raise GraftError when this model cannot give the maps that the settings ask for; `learned`: by an embedding."""
+    if settings.steps > (most := checkpoint.most_steps(folder)):
+        raise GraftError(
+            f"params.yaml: generate.steps is {settings.steps}, but the scheduler of {folder} was trained with {most}; "
+            f"take at most {most}"
+        )
     joint = checkpoint.kind(folder) == checkpoint.JOINT
     if joint and (settings.attribution, settings.self_attention) != ("daam", None):
         raise GraftError(

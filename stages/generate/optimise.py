@@ -28,6 +28,7 @@ from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import diffusion as checkpoint
 from stages.parts.sections import read
+from stages.parts.store.places import check_place
 from stages.parts.store.samples import Shards, png_array
 from stages.parts.store.streams import sample_stream
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
+    check_place(Path(arguments.out))
     LABELS.id(arguments.name)
     settings = read(Params).generate.model_copy(update=OVAM)
     folder = checkpoint.find(settings.model, settings.revision)

@@ -26,6 +26,7 @@ from stages.parts.pretrained import diffusion as checkpoint
 from stages.parts.prompts.prompt import Prompt, cut
 from stages.parts.sections import read
 from stages.parts.store.pictures import npy_bytes, png_bytes
+from stages.parts.store.places import check_place
 from stages.parts.store.streams import sample_stream
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ OVAM = {"attribution": "ovam", "self_attention": None}  # what the preview recor
 
 def main(argv: Sequence[str]) -> None:
     arguments = _parser().parse_args(argv)
+    out = Path(arguments.out)
+    check_place(out)
     settings = read(Params).generate.model_copy(update=OVAM)
     prompt = _prompt(arguments.prompt, arguments.word, arguments.attribution)
     folder = checkpoint.find(settings.model, settings.revision)
@@ -46,7 +49,6 @@ def main(argv: Sequence[str]) -> None:
     check_method(settings, folder)
     tokens, maps, picture = _draw(folder, settings, prompt, arguments.seed)
 
-    out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "image.png").write_bytes(png_bytes(picture.image))
     (out / "attribution.npy").write_bytes(npy_bytes(maps))

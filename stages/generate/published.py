@@ -21,6 +21,7 @@ from stages.parts.datasets import ucg
 from stages.parts.errors import GraftError
 from stages.parts.prompts.entries import known, text
 from stages.parts.store.fingerprint import fingerprint
+from stages.parts.store.keys import slug
 from stages.parts.store.samples import Sample, file_hash, key, png_bytes
 
 KEYS = ("cutouts", "list", "prompts")
@@ -41,7 +42,7 @@ class Published:
         code = fingerprint("stages.generate.published", "stages.parts.store.pictures")
         return {
             uid: key(
-                files=[file_hash(self.folder / part / f"{name}.png") for part in (ucg.RGB, ucg.SS)],
+                files=[file_hash(ucg.picture(self.folder, part, name)) for part in (ucg.RGB, ucg.SS)],
                 row=self._row(name, ""), code=code,
             )
             for uid, name in tqdm(self.names.items(), desc="reading", unit="image", delay=2, leave=False)
@@ -77,7 +78,7 @@ def parse(content: Mapping[Any, Any], path: Path, name: str) -> Published:
         entry: folder / text(content[entry], entry, str(path)) for entry in ("list", "prompts") if entry in content
     }
     names = ucg.names(folder, inside.get("list"))
-    uids = {f"{name.replace(' ', '_')}-{ucg.slug(one)}": one for one in names}
+    uids = {f"{slug(name)}-{ucg.slug(one)}": one for one in names}
     if len(uids) < len(names):
         raise GraftError(f"{folder}: two names there would be one sample; give them other names than numbers and words")
     return Published(name, folder, uids, ucg.prompts(inside["prompts"], names) if "prompts" in inside else {})

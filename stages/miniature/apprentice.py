@@ -21,6 +21,7 @@ from tqdm import tqdm
 from stages.parts.errors import GraftError
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.keys import file_hash, key
+from stages.parts.store.lock import alone
 
 WORK = Path("lines/miniature/data/work")
 Loss = Callable[[int, np.random.Generator, torch.Generator], Tensor]
@@ -61,30 +62,31 @@ def train(
     buffers = dict(model.named_buffers())
     optimiser = torch.optim.AdamW(parameters.values(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     shadow = {n: p.detach().clone() for n, p in parameters.items()}
-    step, curve, recent = _resume(folder, parameters, shadow, buffers, optimiser)
-    bar = tqdm(total=steps, initial=step, desc=title, unit="step", mininterval=5)
-    while step < steps:
-        for group in optimiser.param_groups:
-            group["lr"] = lr * _schedule(step, steps)
-        value = loss(step, np.random.default_rng((0, step)), torch.Generator().manual_seed(step))
-        if not torch.isfinite(value):
-            raise GraftError(f"{title}: the loss is {value.item()} at step {step}; lower its learning rate")
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimiser.step()
-        step += 1
-        decay = min(average, 1 - 1 / step)
-        with torch.no_grad():
-            torch._foreach_lerp_(list(shadow.values()), list(parameters.values()), 1 - decay)
-        recent.append(value.item())
-        bar.update()
-        if step % every == 0 or step == steps:
-            curve.append(sum(recent) / len(recent))
-            recent.clear()
-            bar.set_postfix(loss=f"{curve[-1]:.4f}")
-            _save(folder, step, parameters, shadow, buffers, optimiser, curve)
-    bar.close()
+    with alone(folder):
+        step, curve, recent = _resume(folder, parameters, shadow, buffers, optimiser)
+        bar = tqdm(total=steps, initial=step, desc=title, unit="step", mininterval=5)
+        while step < steps:
+            for group in optimiser.param_groups:
+                group["lr"] = lr * _schedule(step, steps)
+            value = loss(step, np.random.default_rng((0, step)), torch.Generator().manual_seed(step))
+            if not torch.isfinite(value):
+                raise GraftError(f"{title}: the loss is {value.item()} at step {step}; lower its learning rate")
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+            optimiser.step()
+            step += 1
+            decay = min(average, 1 - 1 / step)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(shadow.values()), list(parameters.values()), 1 - decay)
+            recent.append(value.item())
+            bar.update()
+            if step % every == 0 or step == steps:
+                curve.append(sum(recent) / len(recent))
+                recent.clear()
+                bar.set_postfix(loss=f"{curve[-1]:.4f}")
+                _save(folder, step, parameters, shadow, buffers, optimiser, curve)
+        bar.close()
     with torch.no_grad():
         for name, p in parameters.items():
             p.copy_(shadow[name])

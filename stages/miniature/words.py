@@ -44,6 +44,7 @@ MORE_WORDS = [
 ]  # that prompts may want beyond the book's
 
 Speak = Callable[[list[str]], Tensor]
+Draw = Callable[[np.random.Generator, int], tuple[Tensor, list[str]]]  # so many latents and a caption of each
 
 
 def tokenizer(folder: Path, texts: Iterable[str]) -> CLIPTokenizer:
@@ -118,20 +119,31 @@ def schedule() -> DDIMScheduler:
 
 
 @torch.no_grad()
-def encode_book(book: Book, vae: AutoencoderKL) -> Tensor:
-    """The whole edition as scaled latents, and its mirror image behind it: (2 N, 8, 16, 16)."""
-    halves = []
+def encode_book(book: Book, vae: AutoencoderKL, count: int | None = None) -> Tensor:
+    """The first `count` pages, or all N, as scaled latents, and their mirror images behind them: (2 N, 8, 16, 16)."""
+    halves, count = [], count or len(book)
     for mirrored in (False, True):
-        for k in tqdm(range(0, len(book), 100), desc="folding the book", unit="batch", mininterval=5):
-            pixels = to_pixels(book.images[k : k + 100])
+        for k in tqdm(range(0, count, 100), desc="folding the book", unit="batch", mininterval=5):
+            pixels = to_pixels(book.images[k : min(k + 100, count)])
             halves.append(
                 vae.encode(pixels.flip(-1) if mirrored else pixels).latent_dist.mean * vae.config.scaling_factor
             )
     return torch.cat(halves)
 
 
-def denoising(model: UNet2DConditionModel, speak: Speak, latents: Tensor, book: Book) -> Loss:
-    """The loss of Ho et al. 2020, eq. 14: mean squared error of the guessed noise, at random steps, on random pages.
+def pages_of(book: Book, latents: Tensor) -> Draw:
+    """Random pages among those whose latents, as of encode_book, are given."""
+
+    def draw(rng: np.random.Generator, count: int) -> tuple[Tensor, list[str]]:
+        picks = rng.integers(len(latents), size=count)
+        return latents[picks], book.captions(picks % (len(latents) // 2), rng)
+
+    return draw
+
+
+def denoising(model: UNet2DConditionModel, speak: Speak, *draws: Draw) -> Loss:
+    """The loss of Ho et al. 2020, eq. 14, on batches with as many pages of each draw: mean squared error of the guessed
+    noise, at random steps, on random pages.
 
     Weighted by 1 / sqrt(1 + SNR) (Choi et al. 2022, arXiv 2204.00227, eq. 8 with k = 1 and gamma = 0.5): the nearly
     clean steps, where the noise can hardly be told from a lacquer's grain, would take most of the gradient otherwise.
@@ -140,9 +152,9 @@ def denoising(model: UNet2DConditionModel, speak: Speak, latents: Tensor, book: 
     weight = (1 - noise_schedule.alphas_cumprod).sqrt()  # 1 + SNR = 1 / (1 - alpha)
 
     def loss(step: int, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-        picks = rng.integers(len(latents), size=BATCH)
-        captions = ["" if rng.random() < DROP else c for c in book.captions(picks % len(book), rng)]
-        clean = latents[picks].contiguous(memory_format=torch.channels_last)
+        drawn = [draw(rng, BATCH // len(draws)) for draw in draws]
+        captions = ["" if rng.random() < DROP else c for _, said in drawn for c in said]
+        clean = torch.cat([latents for latents, _ in drawn]).contiguous(memory_format=torch.channels_last)
         eps = torch.randn(clean.shape, generator=noise)
         t = torch.randint(0, 1000, (BATCH,), generator=noise)
         noisy = noise_schedule.add_noise(clean, eps, t)
@@ -171,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     both = nn.ModuleDict({"encoder": encoder, "unet": model})
     train(
         both,
-        denoising(model, speak, latents, book),
+        denoising(model, speak, pages_of(book, latents)),
         title="words",
         steps=STEPS,
         lr=LR,

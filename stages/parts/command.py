@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
+import re
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from stages.parts.errors import GraftError
-from stages.parts.store.atomic import write_changed
+from stages.parts.store.atomic import DISK_FULL, write_changed
 from stages.parts.store.fingerprint import ROOT, fingerprint
 
 FOLDERS = (Path("metrics/code"), Path("lines/miniature/code"))  # of fingerprints, one for each DVC project
-OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: not every stage loads torch
-FIT = (
+MOST_SEED = 2**31 - 1  # as in params.yaml
+GPU_FULL = (
     "the GPU has not the memory for this; in params.yaml lower the `batch` of this stage, or for generate set "
     "attention_slicing or offload to true, or dtype to float16; what was finished is kept"
 )
+FULL = (
+    "this machine has not the memory for this; in params.yaml lower the `batch` of this stage, the sizes of its "
+    "images or engine.workers, or end what else runs; what was finished is kept"
+)
+# torch's words, which its classes do not tell apart; torch itself is not loaded here.
+OUT_OF_MEMORY = re.compile(
+    "can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|Insufficient memory"
+)
+NO_DEVICE = re.compile(
+    "NVIDIA driver|No CUDA GPUs|not compiled with CUDA|invalid device ordinal|nvalid device string"
+    "|device type at start of device string|device >= 0|not linked with support for"
+    "|with arguments from the '\\w+' backend"
+)
+STOPPED = 128 + 2  # as a shell counts: by Ctrl-C
+UNREAD = 128 + 13  # what it writes is read no more, as by `| head`
 
 
 class Main(Protocol):
@@ -28,33 +46,96 @@ class Main(Protocol):
 
 
 def command(main: Main) -> Main:
-    """Decorate a stage's main: a GraftError becomes one sentence on stderr and exit status 2, and so
-    does what the file system or a full GPU refuses; Ctrl-C becomes 130."""
+    """Decorate a stage's main: a GraftError becomes one sentence on stderr and exit status 2, and so does what the file
+    system, a full memory or a missing GPU refuses; Ctrl-C becomes 130, and output that nobody reads 141, in silence."""
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> None:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is fetched by surprise: only a fetch stage may
+        os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched by surprise: only a fetch stage may
+        open_standard_streams()
         try:
-            certify()
-            main(argv)
-        except GraftError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
-        except OSError as error:
-            if error.filename is None:
+            try:
+                certify()
+                main(argv)
+            except SystemExit:  # argparse has printed its help
+                flush()
                 raise
-            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-            raise SystemExit(2) from None
-        except RuntimeError as error:
-            if type(error).__name__ != OUT_OF_MEMORY:
-                raise
-            print(f"error: {FIT}", file=sys.stderr)
-            raise SystemExit(2) from None
+            flush()
         except KeyboardInterrupt:
             print("stopped; what was finished is kept: run the same command again to go on", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(STOPPED) from None
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and unread():
+                end_unread()
+            told = sentence(error)
+            if told is None:
+                raise
+            print(f"error: {told}", file=sys.stderr)
+            raise SystemExit(2) from None
 
     return wrapped
+
+
+def sentence(error: Exception) -> str | None:
+    """What is told to the user; None for a fault of ours, whose traceback is wanted."""
+    words = " ".join(str(error).split())
+    match error:
+        case GraftError():
+            return str(error)
+        case OSError(filename=str() | bytes() | Path() as name):
+            return f"{os.fsdecode(name)}: {error.strerror}"
+        case OSError(errno=number) if number in DISK_FULL:
+            return f"{error.strerror}, where the output goes; make room and run again, what was finished is kept"
+        case MemoryError() | OSError(errno=errno.ENOMEM):
+            return FULL
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+        return GPU_FULL
+    if NO_DEVICE.search(words) and isinstance(error, RuntimeError | AssertionError):
+        return f"this machine has not that device ({words[:200]}); `make doctor` tells what it has"
+    if OUT_OF_MEMORY.search(words) and (isinstance(error, RuntimeError) or type(error).__module__.startswith("cv2")):
+        return FULL
+    return None
+
+
+def open_standard_streams() -> None:
+    """A stream that the shell has closed goes nowhere; else the next file opened would take its number, and get what
+    libraries print."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if number == 0 else "w"))
+
+
+def flush() -> None:
+    """What is still to be written, here, where a reader that is gone can be told from other faults."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def unread() -> bool:
+    """Whether stdout or stderr is a pipe that nobody reads any more."""
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(number, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def end_unread() -> NoReturn:
+    """End in silence: what Python would still flush goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    raise SystemExit(UNREAD) from None
+
+
+def seed(text: str) -> int:
+    """argparse's type of a seed. GraftError for what is none: numpy's streams take no more than 32 bits."""
+    if not re.fullmatch(r"\d{1,10}", text, re.ASCII) or int(text) > MOST_SEED:
+        raise GraftError(f"the seed must be a whole number from 0 to {MOST_SEED} (it is {text[:40]}); correct it")
+    return int(text)
 
 
 def name(module: str) -> str:

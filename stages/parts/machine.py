@@ -11,18 +11,32 @@ import os
 import sys
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 COMMANDS = ("stages", "tests.benchmarks")  # `python -m` these; who imports us, such as a test, computes as he likes
 THREADS = 2  # where params.yaml says nothing that can be read: the stage will complain of it
 INSTRUCTIONS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
+# Every other variable of the libraries that compute goes: OMP_THREAD_LIMIT and OMP_DYNAMIC split sums among fewer
+# threads than were asked for, ONEDNN_DEFAULT_FPMATH_MODE and the TF32 overrides round otherwise, OPENBLAS_CORETYPE
+# takes other instructions, MKL_VERBOSE writes into a table that a command prints.
+LIBRARIES = (
+    "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OPENBLAS_", "GOTO_", "BLIS_", "NPY_", "OPENCV_",
+    "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)  # fmt: skip
+WAITING = (
+    "OMP_WAIT_POLICY"  # stays: whether idle threads spin or sleep rounds nothing, and a busy machine wants PASSIVE
+)
 
 
 def pin() -> None:
     """Set the environment of this process and of those it starts, if it runs a command of ours."""
-    if command(sys.orig_argv).startswith(COMMANDS):
+    if is_ours():
+        for name in [name for name in os.environ if name.startswith(LIBRARIES) and name != WAITING]:
+            del os.environ[name]
         os.environ.update(arithmetic(threads()))
+
+
+def is_ours() -> bool:
+    """Whether this process runs a command of ours."""
+    return command(sys.orig_argv).startswith(COMMANDS)
 
 
 def arithmetic(count: int) -> dict[str, str]:
@@ -37,6 +51,9 @@ def command(argv: list[str]) -> str:
 
 def threads(path: Path | str = "params.yaml") -> int:
     """`engine.threads` of params.yaml, unchecked."""
+    from ruamel.yaml import YAML  # here, after shell.py has seen to it that the locked one is found
+    from ruamel.yaml.error import YAMLError
+
     try:
         count = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))["engine"]["threads"]
     except (OSError, ValueError, YAMLError, TypeError, KeyError):

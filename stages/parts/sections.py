@@ -13,16 +13,18 @@ of which `read(Params)` looks at these two alone. stages/preflight.py looks at a
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stages.parts.datasets.labels import LABELS, LabelSpace
 from stages.parts.errors import GraftError
+from stages.parts.store.documents import shown, yaml_table
+from stages.parts.store.keys import slug
 
 FILE = "params.yaml"
 RECIPES = {
@@ -34,11 +36,15 @@ RECIPES = {
 # What a class is that the truth lacks: in no mean, or 0 once a stray pixel is predicted as it.
 Absent = Literal["skip", "mmseg"]
 
+PLAIN = re.compile(r"\w[\w-]*")
+COMMANDS = ("preview", "optimise")  # of python -m stages.generate
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
-Number = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=0, le=1000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Pixels = Annotated[int, Field(ge=0, le=4096)]  # a width of something in a picture
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Side = Annotated[int, Field(ge=16, le=4096, multiple_of=8)]
 Size = Annotated[list[Side], Field(min_length=2, max_length=2)]  # height, width
@@ -96,11 +102,23 @@ def unlike(given: Sequence[Any]) -> Sequence[Any]:
 
 
 def plain(names: list[str]) -> list[str]:
-    """A validator: names that a DVC stage may have."""
+    """A validator: names that a DVC stage, a folder and a command may have, in any language."""
     for name in names:
-        if " " in name:
-            raise ValueError(f"class {name!r} has a space in its name, which a stage's name may not have")
+        if not PLAIN.fullmatch(name):
+            raise ValueError(f"class {name!r} has {_odd(name)} in its name, which a stage's name may not have")
+        if not unicodedata.is_normalized("NFC", name):
+            raise ValueError(f"class {name!r} is written with loose accents; write its letters whole (Unicode's NFC)")
+        if name in COMMANDS:
+            raise ValueError(f"class {name!r} is the name of a command; call it otherwise")
+    if len({slug(name) for name in names}) < len(names):
+        raise ValueError("two classes differ in letters outside of a to z alone; call one of them otherwise")
     return names
+
+
+def _odd(name: str) -> str:
+    """What of a name PLAIN does not take, in words."""
+    odd = next((letter for letter in name if not PLAIN.fullmatch(letter)), name[:1])
+    return "a space" if odd == " " else f"{odd!r}"
 
 
 ClassNames = Annotated[list[str], classes_of(LABELS)]  # of the root line
@@ -126,13 +144,7 @@ def content(path: Path | str = FILE) -> dict[str, Any]:
 
 def parsed(text: str, path: Path | str) -> dict[str, Any]:
     """The table that a text in YAML 1.2 holds; `path` is only named in errors."""
-    try:
-        found = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise GraftError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise GraftError(f"{path} must be a table of sections, one per stage")
-    return found
+    return yaml_table(text, path, "a table of sections, one per stage")
 
 
 def validated(found: Mapping[str, Any], schema: type[Schema], path: Path | str) -> Schema:
@@ -160,5 +172,5 @@ def _sentence(error: Any) -> str:
     if error["type"] != "value_error":  # ours are written as they should read, and may begin with a name
         complaint = complaint[0].lower() + complaint[1:]
     value = error["input"]
-    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool | list) or value is None else ""
-    return f"{key}: {complaint}{shown}"
+    told = f" (it is {shown(value)})" if isinstance(value, str | int | float | bool | list) or value is None else ""
+    return f"{key}: {complaint}{told}"

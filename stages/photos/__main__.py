@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from stages.parts.command import command
+from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.sections import read
 from stages.parts.store.fingerprint import fingerprint
-from stages.parts.store.photo_shards import STORED, jpeg_bytes
 from stages.parts.store.samples import Sample, build, key, png_bytes
 from stages.parts.world.photos import SPLITS, Photo, Split, photo
 from stages.photos.params import Params, Photos
 
 FOLDER = Path("data/photos")
-CODE = ("stages.parts.world.photos", "stages.parts.store.photo_shards")
+CODE = ("stages.parts.world.photos", "stages.parts.datasets.photo_shards")
 
 
 @command

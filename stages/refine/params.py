@@ -9,22 +9,27 @@ from pydantic import Field, model_validator
 from stages.parts.engine.params import Engine
 from stages.parts.masks.sam_prompts import STYLES
 from stages.parts.pretrained.promptable import CHOICES
-from stages.parts.sections import Classes, Count, NonNegative, Number, Positive, Section, Sections, one_of
+from stages.parts.sections import Classes, Count, Number, Pixels, Section, Sections, one_of
 
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+# The lattice of pydensecrf counts its cells in 16 bits: a reach of next to nothing would write past their end.
+Reach = Annotated[float, Field(ge=0.5, le=4096.0)]
+Weight = Annotated[float, Field(ge=0.0, le=1e6)]
+
+
 class Crf(Section):
     iterations: Number
-    bilateral_weight: NonNegative
-    bilateral_xy: Positive
-    bilateral_rgb: Positive
-    gaussian_weight: NonNegative
-    gaussian_xy: Positive
+    bilateral_weight: Weight
+    bilateral_xy: Reach
+    bilateral_rgb: Reach
+    gaussian_weight: Weight
+    gaussian_xy: Reach
 
 
 class SelfAttention(Section):
-    power: Number
+    power: Annotated[int, Field(ge=0, le=64)]
     threshold: Inner
     uncertain: Inner
 
@@ -56,7 +61,7 @@ class Refine(Section):
     snap: Crf
     self_attention: SelfAttention
     primaps: Primaps
-    ring: Number
+    ring: Pixels
     batch: Count
     clip: str
     segmenter: str | None

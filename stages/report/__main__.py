@@ -15,7 +15,6 @@ source   IoU as in evaluate; mean and sample standard deviation over seeds
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from stages.parts.drawing.page import page
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_csv, write_whole
+from stages.parts.store.documents import read_csv, read_json
 from stages.parts.store.samples import png_bytes
 from stages.report.params import Params
 
@@ -82,10 +82,9 @@ def told(seeds: int) -> tables.Summary:
     """What the last report has found on test. GraftError when its files are missing or damaged."""
     headline, again = load(METRICS / "summary.json", "python -m stages.report"), "run `python -m stages.report`"
     try:
-        with open(METRICS / "iou.csv", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-        return tables.restored(headline, rows, seeds)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
+        rows = read_csv(METRICS / "iou.csv", ["split"], again)
+        return tables.restored(headline, [row for row in rows if row["split"] == "test"], seeds)
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise GraftError(f"{METRICS}/summary.json and iou.csv do not belong together; {again}") from None
 
 
@@ -113,13 +112,8 @@ def show(result: tables.Summary, novel: Sequence[str]) -> None:
 
 
 def load(path: Path, command: str) -> Any:
-    """The content of a JSON file. GraftError, naming the command that writes it, when it is missing or broken."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise GraftError(f"{path} is missing; run `{command}` or `dvc repro`") from None
-    except ValueError:
-        raise GraftError(f"{path} is no valid JSON; delete it and run `{command}` or `dvc repro`") from None
+    """The table of a JSON file. GraftError, naming the command that writes it, when it is missing or broken."""
+    return read_json(path, f"run `{command}` or `dvc repro`")
 
 
 def read_run(recipe: str, seed: int, params: Params) -> dict[str, Any]:
@@ -139,13 +133,10 @@ def read_curve(recipe: str, seed: int) -> list[tables.Row]:
     """The losses of one training, thinned, each row with its recipe and seed."""
     path = Path(f"data/trained/{recipe}-{seed}.csv")
     again = f"run `python -m stages.train {recipe} {seed}` or `dvc repro`"
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; {again}")
-    with open(path, newline="") as file:
-        try:
-            curve = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        except (TypeError, ValueError):
-            raise GraftError(f"{path} has a cell that is no number; delete it and {again}") from None
+    try:
+        curve = [{name: float(value) for name, value in row.items()} for row in read_csv(path, ["iter"], again)]
+    except ValueError:
+        raise GraftError(f"{path} has a cell that is no number; {again}") from None
     return [{"recipe": recipe, "seed": seed, **row} for row in tables.thinned(curve)]
 
 

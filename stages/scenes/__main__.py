@@ -27,9 +27,12 @@ import numpy as np
 
 from stages.parts.command import command
 from stages.parts.sections import read
+from stages.parts.store.lock import alone
 from stages.parts.store.samples import Sample, build, png_bytes
 from stages.scenes.params import Params
 from stages.scenes.sources import SPLITS, Source, Split, source
+
+SCENES = Path("data/scenes")
 
 
 @command
@@ -51,12 +54,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         check(sources, Path("data/check"))
         return
-    for split, scenes_of in sources.items():
-        _write(split, scenes_of)
+    with alone(SCENES):
+        for split, scenes_of in sources.items():
+            _write(split, scenes_of)
 
 
 def _write(split: Split, scenes_of: Source) -> None:
-    wanted = scenes_of.keys()
+    """Bring one split into its folder, which nobody else writes even while the pictures of a folder are hashed."""
+    with alone(SCENES / split):
+        _build(split, scenes_of, scenes_of.keys())
+
+
+def _build(split: Split, scenes_of: Source, wanted: dict[str, str]) -> None:
 
     def make(uids: list[str]) -> Iterator[Sample]:
         for uid in uids:
@@ -69,7 +78,7 @@ def _write(split: Split, scenes_of: Source) -> None:
                 files["label.png"] = png_bytes(label)
             yield Sample(uid, wanted[uid], row, files)
 
-    build(Path("data/scenes") / split, wanted, make, title=f"scenes {split}")
+    build(SCENES / split, wanted, make, title=f"scenes {split}")
 
 
 if __name__ == "__main__":

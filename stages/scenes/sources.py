@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from stages.parts.datasets.folders import Pair, fitted, pairs, read_image, read_label
-from stages.parts.datasets.idmaps import IdMap, idmap
-from stages.parts.datasets.labels import LABELS
+from stages.parts.datasets.folders import Pair, pairs
+from stages.parts.datasets.idmaps import IdMap
+from stages.parts.datasets.reading import fitted, read_image, read_label
 from stages.parts.errors import GraftError
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.samples import key
@@ -53,7 +53,7 @@ def source(split: Split, scenes: Scenes) -> Source:
         return Rendered(split, given, scenes.seed, size)
     if split == "oracle" and given.labels is None:
         raise GraftError("params.yaml: scenes.target has no labels; give it labels and ids, or train another method")
-    ids = idmap(given.ids or "train_ids", LABELS, f"params.yaml scenes.{split}.ids")
+    ids = given.id_map(f"params.yaml scenes.{split}.ids")
     try:
         found = pairs(Path(given.images), Path(given.labels) if given.labels else None, ids)
     except GraftError as error:

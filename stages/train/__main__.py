@@ -19,21 +19,26 @@ one.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from stages.parts.command import command
-from stages.parts.errors import GraftError
+from stages.parts.command import command, seed
 from stages.parts.sections import read
+from stages.parts.store.lock import alone
 from stages.train.params import Params
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    recipe, seed, workers = _arguments(argv)
+    recipe, number, workers = _arguments(argv)
     params = read(Params)
-    from stages.train.training import train  # here, for torch and mmseg take seconds to load
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, which train one segmenter together
+    with alone(Path(f"data/.work/{recipe}-{seed}")) if first else contextlib.nullcontext():
+        from stages.train.training import train  # here, for torch and mmseg take seconds to load
 
-    train(params.train, params.engine.threads, recipe, seed, workers)
+        train(params.train, params.engine.threads, recipe, number, workers)
 
 
 def _arguments(argv: Sequence[str] | None) -> tuple[str, int, int]:
@@ -43,11 +48,9 @@ def _arguments(argv: Sequence[str] | None) -> tuple[str, int, int]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", help="a folder of data/cutouts/, for example baseline or grafted")
-    parser.add_argument("seed", type=int, help="seed of the weights, of the images' order and of every augmentation")
+    parser.add_argument("seed", type=seed, help="seed of the weights, of the images' order and of every augmentation")
     parser.add_argument("--workers", type=int, default=0, help="processes that load images; they change no byte")
     args = parser.parse_args(argv)
-    if args.seed < 0:
-        raise GraftError(f"the seed must be 0 or more (it is {args.seed}); correct seeds in params.yaml")
     return args.recipe, args.seed, args.workers
 
 

@@ -16,24 +16,29 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from stages.parts.command import command
+from stages.parts.command import command, seed
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
+from stages.parts.store.lock import LOCK, alone
+from stages.parts.store.places import check_place
 from stages.parts.store.samples import Shards, png_array, png_bytes
 from stages.train.params import Params
+
+if TYPE_CHECKING:
+    from stages.parts.pasting.paste import PasteCutouts
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
-    from stages.parts.learning.branches import read_label  # here, for torch and mmseg take seconds to load
-    from stages.parts.learning.rare_classes import count
-    from stages.parts.pasting.paste import read_bank
+    check_place(args.folder)
+    from stages.parts.pasting.paste import read_bank  # here, for torch and mmseg take seconds to load
     from stages.train import setup
 
     train = read(Params).train
@@ -41,10 +46,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not source.rows:
         raise GraftError(f"{source.folder} holds no image; run the stage scenes with scenes.source >= 1")
     paste = setup.pasting(train.paste, read_bank(bank, LABELS))
-    images, labels = args.folder / "images", args.folder / "labels"
-    if args.folder.exists() and any(args.folder.iterdir()):
-        raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
+    with alone(args.folder):
+        if any(path.name != LOCK for path in args.folder.iterdir()):
+            raise GraftError(f"{args.folder} is not empty; name a folder that is, or that does not exist yet")
+        write(args, source, paste)
 
+
+def write(args: argparse.Namespace, source: Shards, paste: PasteCutouts) -> None:
+    """Every pass over the source, and the two tables."""
+    from stages.parts.learning.branches import read_label
+    from stages.parts.learning.rare_classes import count
+
+    images, labels = args.folder / "images", args.folder / "labels"
     pixels: dict[str, dict[int, int]] = {}
     for draw in tqdm(range(args.passes * len(source)), desc="materialise", unit="image"):
         turn, place = divmod(draw, len(source))
@@ -85,12 +98,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("recipe", help="a folder of data/cutouts/, for example grafted")
-    parser.add_argument("seed", type=int, help="seed of the pasting, as of a training")
+    parser.add_argument("seed", type=seed, help="seed of the pasting, as of a training")
     parser.add_argument("folder", type=Path, help="where to; empty, or not there yet")
     parser.add_argument("--passes", type=int, default=1, help="times that each source image is written")
     args = parser.parse_args(argv)
-    if args.seed < 0 or args.passes < 1:
-        raise GraftError("the seed must be 0 or more, and --passes 1 or more")
+    if args.passes < 1:
+        raise GraftError(f"--passes must be 1 or more (it is {args.passes})")
     return args
 
 

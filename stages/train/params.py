@@ -18,6 +18,7 @@ from stages.parts.sections import (
     ClassNames,
     Count,
     NonNegative,
+    Pixels,
     Positive,
     Section,
     Sections,
@@ -29,7 +30,7 @@ from stages.parts.sections import (
 from stages.parts.segmenter.names import NETWORKS
 from stages.train.methods import METHODS, Name
 
-Margin = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
+Margin = Annotated[list[Pixels], Field(min_length=4, max_length=4)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -46,8 +47,8 @@ class Paste(Section):
     flip: Share
     colour: Share
     edge: Blend
-    feather: Positive
-    ring: Annotated[int, Field(ge=0)]
+    feather: Annotated[float, Field(gt=0.0, le=4096.0)]
+    ring: Pixels
     protected: ClassNames
     min_visible: Share
 

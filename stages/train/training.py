@@ -66,7 +66,7 @@ def train(settings: Train, threads: int, recipe: str, seed: int, workers: int = 
         path = f"models/segmenters/{recipe}-{seed}.safetensors"
         save_segmenter(student, path, settings.model, LABELS.names)
         write_curve(Path(f"data/trained/{recipe}-{seed}.csv"), curve)
-        shutil.rmtree(work.parent)
+        shutil.rmtree(work)
 
 
 def training_key(settings: Train, threads: int, weights: Path | None, *inputs: Shards | None) -> str:

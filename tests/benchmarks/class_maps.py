@@ -93,9 +93,7 @@ def main() -> None:
     plain, recorded = (found[way] for way in WAYS)
     size = recorded["bytes"] + JPEG
     print(f"ratio     {recorded['seconds'] / plain['seconds']:7.3f}        {recorded['peak'] / plain['peak']:12.3f}")
-    print(
-        f"maps of {args.words} words, tau {POWERS}: {recorded['bytes'] / 1000:.1f} kB; with JPEG {size / 1e3:.1f} kB"
-    )
+    print(f"maps of {args.words} words, tau {POWERS}: {recorded['bytes'] / 1000:.1f} kB; with JPEG {size / 1e3:.1f} kB")
     hours = recorded["seconds"] / (args.steps + 1) * 101 * args.pictures / 3600
     print(f"{args.pictures} pictures of 100 steps: {size * args.pictures / 1e9:.1f} GB, {hours:.0f} hours of this core")
 

@@ -29,7 +29,7 @@ from stages.parts.masks.scores import phash
 from stages.parts.store.atomic import write_csv
 from stages.refine.__main__ import COLUMNS, cells
 from tests.benchmarks.interleaved import interleaved, show
-from tests.refine.test_scores import published_contour, ragged
+from tests.parts.masks.test_scores import published_contour, ragged
 
 Mask = NDArray[np.bool_]
 MASKS, ROUNDS, ROWS = 8, 7, 12_000

@@ -208,7 +208,7 @@ def test_a_hash_that_is_not_64_bits_is_a_sentence(
     place(BITS.format("f" * 16), **ALONE)
     main(["bus"])
     place(BITS.format(bits), **ALONE)
-    assert "scores.csv:2 has a score that is no number; delete the file and run" in failure(capsys)
+    assert "scores.csv:2 has a score that is no number; run" in failure(capsys)
 
 
 def test_rows_without_a_hash_are_kept_beside_each_other(place: Callable[..., Path]) -> None:
@@ -223,9 +223,9 @@ def test_bytes_that_are_no_text_and_a_uid_twice_are_sentences(
 ) -> None:
     folder = place()
     (folder / "data/refined/bus/scores.csv").write_bytes(TABLE.encode() + b"bus-\xff\xfe,,0.9\n")
-    assert "scores.csv is no table of UTF-8 text; delete the file and run" in failure(capsys)
+    assert "scores.csv is no table of UTF-8 text; run" in failure(capsys)
     place(TABLE + TABLE.splitlines()[1] + "\n")
-    assert "scores.csv:6 names bus-000000 a second time; delete the file and run" in failure(capsys)
+    assert "scores.csv:6 names bus-000000 a second time; run" in failure(capsys)
 
 
 def test_ranking_by_entropy_that_was_not_measured_is_a_sentence(

@@ -13,7 +13,7 @@ from stages.clean.presets import PRESETS
 from stages.clean.rules import judge
 from stages.clean.table import Table
 from stages.parts.masks import scores
-from tests.refine.test_scores import (
+from tests.parts.masks.test_scores import (
     ZOO,
     block,
     disc,

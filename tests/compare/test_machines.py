@@ -53,6 +53,30 @@ def test_weights_tables_and_metrics_are_compared_as_numbers(tmp_path: Path) -> N
     assert difference(tmp_path / "a.json", tmp_path / "c.json") == "other names or shapes"
 
 
+def test_nested_shards_are_told_sample_by_sample(tmp_path: Path) -> None:
+    """As of data/evaluated/R-S/{val,test}, with scores.json beside them."""
+    for name, level in (("there", 20), ("here", 23)):
+        write(tmp_path / name / "val", {"bus-0": 10})
+        write(tmp_path / name / "test", {"bus-0": 10, "bus-1": level})
+        (tmp_path / name / "scores.json").write_text(json.dumps({"mIoU": level}))
+    there, here = tmp_path / "there", tmp_path / "here"
+    told = difference(there, here)
+    assert "val" not in told
+    assert "test: 1 of 2 samples: image.png by up to 3 levels" in told
+    assert "scores.json: by up to 3 (largest value 20; mIoU)" in told
+    (here / "scores.json").unlink()
+    assert "scores.json: in one alone" in difference(there, here)
+    (there / "val" / "index.jsonl").unlink()
+    assert "val: in one alone" in difference(there, here)
+    assert difference(here, here) == "equal"
+
+
+def test_a_folder_of_before_there_were_rows_beside_the_shards_is_equal(tmp_path: Path) -> None:
+    there, here = write(tmp_path / "there", {"bus-0": 10}), write(tmp_path / "here", {"bus-0": 10})
+    next(there.glob("0*.jsonl")).unlink()
+    assert difference(there, here) == "equal"
+
+
 @pytest.mark.parametrize("name", ["x.csv", "x.json", "x.png"])
 def test_equal_bytes_are_equal(tmp_path: Path, name: str) -> None:
     for folder in ("there", "here"):

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from stages.cutouts.__main__ import main
 from stages.parts.store.samples import Sample, Shards, build, png_array, png_bytes
-from stages.refine.__main__ import cut
+from stages.refine.sample import cut
 
 ROOT = Path(__file__).parents[2]
 KEPT = {"bus": [0, 2, 3], "train": [1, 2], "truck": [0, 3]}
@@ -190,7 +190,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no column": (
         lambda place: (place / BUS_CSV).write_text("uid\n"),
         "blobs",
-        "has no columns uid, kept and reason",
+        "has no column kept, reason",
     ),
     "no index": (lambda place: (place / BUS_INDEX).unlink(), "grafted", BUS_INDEX),
     "gone": (
@@ -270,4 +270,4 @@ def test_a_damaged_shard_is_one_sentence(place: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["grafted"])
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1 and "is missing or damaged; delete this file" in error[0]
+    assert len(error) == 1 and "is missing or damaged; run " in error[0]

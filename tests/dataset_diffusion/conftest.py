@@ -15,7 +15,7 @@ from diffusers import DDIMScheduler
 from ruamel.yaml import YAML
 
 from stages.parts.datasets.label_spaces import SMALL_VOC
-from stages.parts.store.photo_shards import STORED, jpeg_bytes
+from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.store.samples import Sample, build, key, png_bytes
 from tests.dataset_diffusion.pieces import CLIP_LIKE, tokenizer_of
 from tests.generate.conftest import pipeline

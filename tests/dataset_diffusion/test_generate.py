@@ -16,12 +16,12 @@ from stages.dataset_diffusion.captions import TABLE
 from stages.dataset_diffusion.generate import FOLDER, main
 from stages.dataset_diffusion.painter import Painter, Task, blocks, drawing
 from stages.dataset_diffusion.params import Generate, Params
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.pretrained.pipeline import open_pipeline, pictures
 from stages.parts.recording import unet
 from stages.parts.recording.class_maps import ClassMaps, word_maps
 from stages.parts.recording.recorder import listening
 from stages.parts.sections import read
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.samples import npy_array, png_array
 from tests.dataset_diffusion.conftest import content, fails, set_line
 

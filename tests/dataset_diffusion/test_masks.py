@@ -11,11 +11,11 @@ from stages.dataset_diffusion.generate import FOLDER as DRAWINGS
 from stages.dataset_diffusion.labelling import Snapping, crf_labels, open_labeller, present
 from stages.dataset_diffusion.masks import FOLDER, main
 from stages.dataset_diffusion.params import Masks
+from stages.parts.datasets.joined import Joined
 from stages.parts.datasets.labels import IGNORE
+from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.pretrained.sam import Sam
-from stages.parts.store.joined import Joined
 from stages.parts.store.palette import palette_png_array
-from stages.parts.store.photo_shards import STORED, jpeg_bytes
 from stages.parts.store.samples import Sample, Shards, build, key, npy_bytes
 from tests.dataset_diffusion.conftest import ROOT, content, fails, set_line
 

@@ -13,6 +13,7 @@ from stages.dataset_diffusion.augmentation import Pad, PhotometricDistortion, Ra
 from stages.dataset_diffusion.params import Params
 from stages.dataset_diffusion.rounds import Sources, Supervised, first_photos, round_of
 from stages.dataset_diffusion.train import CURVES, WEIGHTS, main
+from stages.parts.datasets.joined import Joined
 from stages.parts.datasets.label_spaces import SMALL_VOC
 from stages.parts.errors import GraftError
 from stages.parts.learning.fit import make_deterministic
@@ -21,7 +22,6 @@ from stages.parts.sections import read
 from stages.parts.segmenter.further import build_network, load_encoder, load_halves, save_halves
 from stages.parts.segmenter.multi_scale import predict_scales
 from stages.parts.segmenter.predict import predict
-from stages.parts.store.joined import Joined
 from tests.dataset_diffusion.conftest import ROOT, fails, set_line
 from tests.dataset_diffusion.test_masks import DRAWINGS, FOLDER, draw
 from tests.dataset_diffusion.test_masks import main as make_masks

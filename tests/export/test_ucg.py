@@ -15,7 +15,7 @@ from stages.generate.__main__ import main as generate
 from stages.parts.store.samples import Sample, Shards, build, png_array, png_bytes
 from stages.refine.__main__ import main as refine
 from tests.export.conftest import KEPT, PROMPTS, point, sample
-from tests.refine.conftest import clip_folder
+from tests.parts.pretrained.conftest import clip_folder
 
 __all__ = ["clip_folder"]  # a fixture: tests ask for it by name
 
@@ -113,7 +113,7 @@ def test_a_picture_of_another_size_than_its_image_is_one_sentence_and_leaves_not
 def test_a_damaged_shard_is_one_sentence(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shard = next(Path("data/refined/train").glob("*.tar"))
     shard.write_bytes(shard.read_bytes()[:700])
-    assert "is missing or damaged; delete this file" in said_by_export(capsys, "mmseg", "out")
+    assert "is missing or damaged; run " in said_by_export(capsys, "mmseg", "out")
 
 
 def test_the_ring_that_refine_recorded_is_ignored_in_mmsegs_labels(repo: Path) -> None:

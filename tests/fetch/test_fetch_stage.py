@@ -198,3 +198,86 @@ def test_a_plain_folder_of_the_archives_will_do(site: Site, tmp_path: Path) -> N
         (tmp_path / "downloads" / name).write_bytes(content)
     main(["zenodo", "--from", "downloads"])
     assert Path("data/published/zenodo/truck/rgb/0.png").is_file()
+
+
+@pytest.mark.parametrize("fault", ["truncated", "a turned byte", "no archive", "no cutouts"])
+def test_nothing_is_pinned_before_every_archive_is_taken_out_whole(
+    site: Site, capsys: pytest.CaptureFixture, tmp_path: Path, fault: str
+) -> None:
+    """And what was whole is taken at once, from the same place."""
+    place, whole = tmp_path / "downloads", site.files["trucks.zip"]
+    place.mkdir()
+    (place / "dataset_trains.zip").write_bytes(site.files["dataset_trains.zip"])
+    turned = bytearray(whole)
+    turned[200] ^= 1
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        opened.writestr("trucks/notes.txt", b"x")
+    faults = {"truncated": whole[:-50], "a turned byte": bytes(turned), "no archive": b"<html>" * 9}
+    (place / "trucks.zip").write_bytes(faults.get(fault, b"x"))
+    if fault == "no cutouts":
+        (place / "dataset_trains.zip").write_bytes(buffer.getvalue())
+        (place / "trucks.zip").unlink()
+    assert complaint(capsys, site, "--from", str(place))
+    assert not Path("data/pins").exists()
+    (place / "dataset_trains.zip").write_bytes(site.files["dataset_trains.zip"])
+    (place / "trucks.zip").write_bytes(whole)
+    main(["zenodo", "--from", str(place)])
+    assert len(Path("data/pins/zenodo.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("place", ["", " ", ".", "file:", "file://", "./", "data", "stages/fetch", "file:///dev/null"])
+def test_a_place_that_is_no_record_is_refused_and_pins_nothing(
+    site: Site, capsys: pytest.CaptureFixture, place: str
+) -> None:
+    """The folder of the repo holds files, and no archive."""
+    Path("README.md").write_text("x")
+    assert complaint(capsys, site, "--from", place)
+    assert not Path("data/pins").exists() and not Path("data/published").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1", "http://", "https://:443/x", "http://a:port/", "http://a:99999/", "http:///record", "ftp://a/b",
+        "s3://bucket/x", "file://data/zenodo", "http://a b/", "http://\ud800/", "a\0b", "http://.example.invalid:80/",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_a_malformed_address_is_a_sentence(site: Site, capsys: pytest.CaptureFixture, address: str) -> None:
+    assert complaint(capsys, site, "--from", address)
+    if "://" in address:
+        assert complaint(capsys, site, "--api", address)
+
+
+@pytest.mark.parametrize("link", ["http://[::1", "http://a:port/x", "nothing://x", "http://"])
+def test_a_malformed_address_in_the_record_is_a_sentence(site: Site, capsys: pytest.CaptureFixture, link: str) -> None:
+    answer = json.loads(site.listing())
+    answer["files"][0]["links"] = {"self": link}
+    site.record = json.dumps(answer).encode()
+    assert "no address that can be asked" in complaint(capsys, site)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"[" * 100_000, b'{"files":' * 50_000, b'{"files": [{"key": "a", "size": ' + b"9" * 5000 + b"}]}", b"\xff"],
+)
+def test_json_that_nests_without_end_is_a_sentence(site: Site, capsys: pytest.CaptureFixture, record: bytes) -> None:
+    site.record = record
+    assert "no record that Zenodo's API gives" in complaint(capsys, site)
+
+
+@pytest.mark.parametrize(
+    "words", [("--record", "0"), ("--record", "-5"), ("--wait", "nan"), ("--wait", "-1"), ("--wait", "inf")]
+)
+def test_a_number_without_sense_is_a_sentence(
+    site: Site, capsys: pytest.CaptureFixture, words: tuple[str, str]
+) -> None:
+    assert words[0] in complaint(capsys, site, *words)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"name,size,sha256\nx,1\n", b'name,size,sha256\n"' + b"x" * 200_000])
+def test_a_damaged_table_of_pins_is_a_sentence(site: Site, capsys: pytest.CaptureFixture, content: bytes) -> None:
+    Path("data/pins").mkdir(parents=True)
+    Path("data/pins/zenodo.csv").write_bytes(content)
+    assert "data/pins/zenodo.csv is damaged; restore it with git" in complaint(capsys, site)

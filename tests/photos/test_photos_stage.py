@@ -10,8 +10,8 @@ from PIL import Image
 
 from stages.export import voc
 from stages.parts.datasets.label_spaces import SMALL_VOC
+from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.learning.branches import Branch, BranchedDataset
-from stages.parts.store.photo_shards import PhotoShards
 from stages.parts.store.samples import Shards, png_array
 from stages.parts.world.photos import photo
 from stages.photos.__main__ import main

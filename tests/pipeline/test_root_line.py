@@ -137,7 +137,7 @@ def _nothing_left(folder: Path) -> None:
         (_empty_grammar, "generate truck", ["truck.yaml", "subtypes"]),
         (_cut_weights, "generate truck", ["safetensors", "damaged"]),
         (lambda folder: shutil.rmtree(folder / "models/miniature/sam"), "refine truck", ["models/miniature/sam"]),
-        (_damaged_shard, "refine truck", ["data/generated/truck", "is missing or damaged; delete this file"]),
+        (_damaged_shard, "refine truck", ["data/generated/truck", "is missing or damaged; run "]),
         (_nothing_left, "clean truck", ["clean truck: none of 4 samples is kept", "clean.max_area"]),
     ],
     ids=["key", "class", "class, early", "no grammar", "grammar", "weights", "missing", "shard", "nothing left"],

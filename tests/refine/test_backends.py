@@ -17,7 +17,7 @@ from stages.parts.errors import GraftError
 from stages.parts.masks.sam_prompts import STYLES, Prompt, on_object, prompt
 from stages.parts.pretrained.sam_pth import SamCheckpoint
 from stages.refine.methods import open_sam
-from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
+from tests.parts.pretrained.conftest import SIDE, sam_processor, tiny_sam_config
 
 # transformers' names of SAM's parts -> segment-anything's, applied one after the other.
 NAMES = (

@@ -26,7 +26,7 @@ from transformers import (
 from stages.parts.masks.sam_prompts import STYLES
 from stages.parts.pretrained.sam import Sam
 from stages.refine.methods import open_sam
-from tests.refine.conftest import SIDE, sam_processor, tiny_sam_config
+from tests.parts.pretrained.conftest import SIDE, sam_processor, tiny_sam_config
 from tests.refine.test_backends import asked, picture
 
 

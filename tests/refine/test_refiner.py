@@ -22,10 +22,11 @@ from stages.parts.prompts.zero_shot import texts
 from stages.parts.segmenter.files import load_segmenter, save_segmenter
 from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.store.samples import Sample, Shards, build, npy_bytes, png_array, png_bytes
-from stages.refine.__main__ import main, raw
+from stages.refine.__main__ import main
 from stages.refine.entropy import Certainty
 from stages.refine.methods import Attention, Drawn, Found, OwnAttention, Prompted
 from stages.refine.refiner import Raw, Refiner
+from stages.refine.sample import raw
 from tests.refine.test_refine_stage import CRF, attribution, edit_params, picture, place, table
 
 __all__ = ["place"]  # a fixture: tests ask for it by name
@@ -234,7 +235,7 @@ def test_a_map_or_a_published_mask_of_another_size_is_a_sentence(what: str) -> N
     files = {"image.png": png_bytes(picture(0)), "attribution.npy": npy_bytes(small)}
     if what == "mask":
         files["mask.png"] = png_bytes(small.astype(np.uint8))
-    sentence = rf"data/generated/bus: the {what} of bus-000007 has the size \(64, 32\), its image \(64, 64\); delete"
+    sentence = rf"data/generated/bus: the {what} of bus-000007 has the size \(64, 32\), its image \(64, 64\); other"
     with pytest.raises(GraftError, match=sentence):
         raw(Path("data/generated/bus"), "bus-000007", files, "")
 
@@ -247,4 +248,4 @@ def test_a_damaged_shard_is_one_sentence(place: Callable[..., Path], capsys: pyt
     with pytest.raises(SystemExit):
         main(["bus"])
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1 and "is missing or damaged; delete this file" in error[0]
+    assert len(error) == 1 and "is missing or damaged; run " in error[0]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import edit_params
 from safetensors.torch import load_file
 
 from stages.parts.learning.distributed import launch, share
+from tests.train.conftest import edit_params
 
 REPO = Path(__file__).parents[2]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import edit_params, outputs, write_scenes
 
 from stages.train.__main__ import main
 from stages.train.methods import METHODS, Name
+from tests.train.conftest import edit_params, outputs, write_scenes
 
 pytestmark = pytest.mark.usefixtures("root")
 REPO = Path(__file__).parents[2]

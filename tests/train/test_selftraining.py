@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 import torch.utils.deterministic
-from methods import batch, losses, model
 from mmseg.structures import SegDataSample
 
 from stages.parts.datasets.labels import LABELS
@@ -15,6 +15,7 @@ from stages.parts.learning.augment import block_mask
 from stages.parts.learning.optimisation import adamw
 from stages.parts.store.streams import draw_stream
 from stages.train.methods import METHODS, Name
+from tests.train.methods import batch, losses, model
 
 # Every class is a thing and every cell counts; one class is, and no cell does.
 ALL = {"classes": list(LABELS.names), "min_ratio": 0.1}
@@ -83,7 +84,7 @@ def test_an_unsure_teacher_contributes_source_pixels_only(method: Name):
 
 
 def test_a_margin_over_the_whole_image_silences_the_pseudo_labels():
-    sure = {"pseudo_threshold": 0.0, "masking": {"ratio": 0.0}}
+    sure: dict[str, Any] = {"pseudo_threshold": 0.0, "masking": {"ratio": 0.0}}
     heard = losses(model("mic", **sure), batch())
     silent = losses(model("mic", **sure, margin=(64, 0, 0, 0)), batch())
     assert heard["mix.quality"] == silent["mix.quality"] == 1
@@ -115,7 +116,7 @@ def test_the_feature_distance_is_0_at_first_and_grows_as_the_encoder_moves():
 
 def test_lambdas_scale_their_losses():
     def moved(distance: float, mask: float) -> dict[str, torch.Tensor]:
-        weights = {"feature_distance": ALL | {"weight": distance}, "masking": {"weight": mask}}
+        weights: dict[str, Any] = {"feature_distance": ALL | {"weight": distance}, "masking": {"weight": mask}}
         segmentor = model("mic", pseudo_threshold=0.0, **weights)
         with torch.no_grad():
             for parameter in segmentor.student.backbone.parameters():
@@ -184,7 +185,7 @@ def test_or_by_running_statistics_if_told_to():
 
 
 def test_each_switch_of_the_published_code_changes_the_loss():
-    sure = {"pseudo_threshold": 0.09}
+    sure: dict[str, Any] = {"pseudo_threshold": 0.09}
     out = losses(model(**sure), batch())
     known = out["mix.loss"].item()
     assert 0 < out["mix.quality"] < 1

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import edit_params
 from mmengine.runner import Runner
 
 import stages.train.__main__ as train_main
@@ -23,6 +22,7 @@ from stages.preflight import Params
 from stages.train import setup
 from stages.train.methods import METHODS
 from stages.train.params import Train
+from tests.train.conftest import edit_params
 
 ENCODER = str(Path(__file__).parents[2] / "models/miniature/encoder")
 DISTINCT: dict[str, Any] = {

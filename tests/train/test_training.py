@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import edit_params, encoder_of_a_unet, outputs, write_scenes
 from safetensors.torch import load_file
 
 from stages.parts.datasets.labels import LABELS
@@ -20,6 +19,7 @@ from stages.parts.store.samples import Shards, png_array
 from stages.preflight import Params
 from stages.train import materialise, setup
 from stages.train.__main__ import main
+from tests.train.conftest import edit_params, encoder_of_a_unet, outputs, write_scenes
 
 pytestmark = pytest.mark.usefixtures("root")
 REPO = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import edit_params, encoder_of_a_unet, fails, write, write_scenes
 
 from stages.parts.datasets.labels import LABELS, LabelSpace
 from stages.parts.errors import GraftError
@@ -19,6 +18,7 @@ from stages.train import setup
 from stages.train.__main__ import main
 from stages.train.labelled import labelled
 from stages.train.training import training_key
+from tests.train.conftest import edit_params, encoder_of_a_unet, fails, write, write_scenes
 
 pytestmark = pytest.mark.usefixtures("root")
 REPO = Path(__file__).parents[2]

@@ -8,31 +8,38 @@ map, and never becomes a class in silence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.parts.datasets.label_spaces import CITYSCAPES_27, VOC
-from stages.parts.datasets.labels import IGNORE, LabelSpace
+from stages.parts.datasets.labels import CITYSCAPES, IGNORE, LabelSpace
 from stages.parts.errors import GraftError
 
 UNKNOWN = 254  # no label space has so many classes
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The ends of a set's file names, cut off to find the label of an image: that of "aachen_0_leftImg8bit.png" is
+    "aachen_0_gtFine_labelIds.png". Without img_suffix, any picture's ending is cut off. The names are mmseg's."""
+
+    img_suffix: str = ""
+    seg_map_suffix: str = ".png"
+
+
+@dataclass(frozen=True)
 class IdMap:
     """How to read one dataset's labels: `ids` (value -> train id) or, where labels are coloured, `colours`.
 
-    `images` and `labels` are the ends of the file names, cut off to find the label of an image: the label of
-    "aachen_0_leftImg8bit.png" is "aachen_0_gtFine_labelIds.png". Without an end, any picture's suffix is cut off.
+    `layouts`: how the files are named, the most particular first; the first that a folder of labels shows is taken.
     Where the set is `partial`, images without a label are passed over; elsewhere they are a fault."""
 
     title: str
     ids: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
-    images: str = ""
-    labels: str = ".png"
+    layouts: tuple[Layout, ...] = (Layout(),)
     partial: bool = False
 
     def train_ids(self, label: NDArray) -> NDArray[np.uint8]:
@@ -97,6 +104,24 @@ COCO_STUFF = {
     168: "vegetation", 170: "wall", 171: "wall", 172: "wall", 174: "wall",
 }  # fmt: skip
 
+# Mapillary Vistas 1.2, 66 classes; those that have a counterpart among Cityscapes' 19, as that set draws the line.
+MAPILLARY = {
+    2: "sidewalk", 3: "fence", 6: "wall", 8: "road", 9: "sidewalk", 11: "sidewalk", 13: "road", 14: "road",
+    15: "sidewalk", 17: "building", 19: "person", 20: "rider", 21: "rider", 22: "rider", 23: "road", 24: "road",
+    27: "sky", 29: "terrain", 30: "vegetation", 41: "road", 43: "road", 45: "pole", 47: "pole", 48: "traffic light",
+    50: "traffic sign", 52: "bicycle", 54: "bus", 55: "car", 57: "motorcycle", 58: "train", 61: "truck",
+}  # fmt: skip
+
+ACDC_IDS = Layout("_rgb_anon.png", "_gt_labelIds.png")
+CITYSCAPES_FILES = (
+    Layout("_leftImg8bit.png", "_gtFine_labelIds.png"), Layout("_leftImg8bit.png", "_gtCoarse_labelIds.png"), ACDC_IDS,
+)  # fmt: skip
+# Train ids, as Cityscapes' scripts, ACDC, the converters of DAFormer and our own materialise, and BDD100K name them.
+TRAIN_IDS = (
+    Layout("_leftImg8bit.png", "_gtFine_labelTrainIds.png"), Layout("_rgb_anon.png", "_gt_labelTrainIds.png"),
+    Layout("", "_labelTrainIds.png"), Layout("", "_train_id.png"), Layout(),
+)  # fmt: skip
+
 SAME = {"motorbike": "motorcycle"}  # where datasets have two names for one class
 
 
@@ -110,11 +135,14 @@ def idmaps(labels: LabelSpace) -> dict[str, IdMap]:
         return dict.fromkeys(ignored, IGNORE) | {value: train_id(name) for value, name in classes.items()}
 
     return {
-        "train_ids": IdMap(labels.title, listed(dict(enumerate(labels.names)), [IGNORE])),
-        "cityscapes": IdMap(
-            "Cityscapes", listed(LABEL_IDS, [*range(34), 255]),
-            images="_leftImg8bit.png", labels="_gtFine_labelIds.png",
+        "train_ids": IdMap(labels.title, listed(dict(enumerate(labels.names)), [IGNORE]), layouts=TRAIN_IDS),
+        "cityscapes": IdMap("Cityscapes", listed(LABEL_IDS, [*range(34), 255]), layouts=CITYSCAPES_FILES),
+        "bdd100k": IdMap(
+            "BDD100K", listed(dict(enumerate(CITYSCAPES.names)), [IGNORE]),
+            layouts=(Layout("", "_train_id.png"), Layout()),
         ),
+        "acdc": IdMap("ACDC", listed(LABEL_IDS, [*range(34), 255]), layouts=(ACDC_IDS,)),
+        "mapillary": IdMap("Mapillary Vistas 1.2", listed(MAPILLARY, range(66))),
         "gta5": IdMap("GTA5", listed(LABEL_IDS, [*range(35), 255])),
         "synthia": IdMap("SYNTHIA-RAND-LABELS", listed(SYNTHIA, range(23))),
         "camvid": IdMap("CamVid (11 classes)", listed(CAMVID, [11, 255])),
@@ -122,17 +150,23 @@ def idmaps(labels: LabelSpace) -> dict[str, IdMap]:
             "CamVid (32 colours)",
             colours=dict.fromkeys(CAMVID_IGNORED, IGNORE)
             | {colour: train_id(name) for colour, name in CAMVID_COLOURS.items()},
-            images=".png", labels="_L.png",
+            layouts=(Layout(".png", "_L.png"),),
         ),
-        "voc": IdMap("Pascal VOC", listed(VOC_IDS, [255]), images=".jpg", partial=True),
-        "coco_stuff": IdMap("COCO-Stuff", listed(COCO_STUFF, [*range(182), 255]), images=".jpg"),
+        "voc": IdMap("Pascal VOC", listed(VOC_IDS, [255]), layouts=(Layout(".jpg"),), partial=True),
+        "coco_stuff": IdMap("COCO-Stuff", listed(COCO_STUFF, [*range(182), 255]), layouts=(Layout(".jpg"),)),
     }  # fmt: skip
 
 
-def idmap(ids: str | Mapping[int, str], labels: LabelSpace, where: str) -> IdMap:
+def idmap(ids: str | Mapping[int, str], labels: LabelSpace, where: str, named: Layout | None = None) -> IdMap:
     """The map of this name, or one of the user's own: {value: class name, or "ignore"}. 255 may stay unlisted.
+    `named`: how the files are named, where the user says so.
 
     Raises GraftError that begins with `where`, the key in params.yaml."""
+    found = _idmap(ids, labels, where)
+    return found if named is None else replace(found, layouts=(named,))
+
+
+def _idmap(ids: str | Mapping[int, str], labels: LabelSpace, where: str) -> IdMap:
     if isinstance(ids, str):
         published = idmaps(labels)
         if ids not in published:
@@ -142,5 +176,7 @@ def idmap(ids: str | Mapping[int, str], labels: LabelSpace, where: str) -> IdMap
         return published[ids]
     if unknown := sorted(set(ids.values()) - {*labels.names, "ignore"}):
         raise GraftError(f"{where}: {unknown[0]!r} is no class; use 'ignore' or one of {', '.join(labels.names)}")
+    if not set(ids.values()) - {"ignore"}:
+        raise GraftError(f"{where}: the table names no class; write what the values mean, such as {{7: road}}")
     own = {value: IGNORE if name == "ignore" else labels.id(name) for value, name in ids.items()}
-    return IdMap("the table of params.yaml", {IGNORE: IGNORE} | own)
+    return IdMap("the table of params.yaml", {IGNORE: IGNORE} | own, layouts=TRAIN_IDS[2:])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stages.parts.datasets.listing import files_below
 from stages.parts.errors import GraftError
 from stages.parts.store import keys
 
@@ -31,8 +32,7 @@ def names(folder: Path, listed: Path | None = None) -> list[str]:
             raise GraftError(
                 f"{folder}: expected the folders {RGB}/ and {SS}/ of UCG's layout; it holds {_shown(folder)}"
             )
-    images = {path.stem for path in (folder / RGB).glob("*.png")}
-    masks = {path.stem for path in (folder / SS).glob("*.png")}
+    images, masks = set(_pictures(folder / RGB)), set(_pictures(folder / SS))
     wanted = _listed(listed) if listed else images | masks
     faults = [f"{RGB}/{name}.png has no mask in {SS}/" for name in sorted(wanted & images - masks)]
     faults += [f"{SS}/{name}.png has no image in {RGB}/" for name in sorted(wanted & masks - images)]
@@ -41,6 +41,24 @@ def names(folder: Path, listed: Path | None = None) -> list[str]:
     if not wanted:
         raise GraftError(f"{folder} holds no image; expected {RGB}/<name>.png and {SS}/<name>.png")
     return sorted(wanted, key=order)
+
+
+def picture(folder: Path, part: str, name: str) -> Path:
+    """The file of an image or a mask; its ending may be written in any case of letters."""
+    plain = folder / part / f"{name}.png"
+    return plain if plain.exists() else _pictures(folder / part).get(name, plain)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Name -> file of every PNG that lies directly in the folder. GraftError for two of one name, and as of listing."""
+    found: dict[str, Path] = {}
+    for path in files_below(folder, (".png",)):
+        if path.parent != folder:
+            continue  # UCG's folders have none below them
+        if path.stem in found:
+            raise GraftError(f"{found[path.stem]} and {path} are two pictures of one name; remove one")
+        found[path.stem] = path
+    return found
 
 
 def order(name: str) -> tuple[int, int, str]:
@@ -90,8 +108,8 @@ def read(folder: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
     Raises ValueError, with the file in it, for a damaged one, an image that is not RGB, a mask with another value
     than 0, 1 and 255 or with 1 beside 255, and two different sizes."""
-    image = _array(folder / RGB / f"{name}.png", ("RGB",))
-    mask = _array(folder / SS / f"{name}.png", ("1", "L", "P"))
+    image = _array(picture(folder, RGB, name), ("RGB",))
+    mask = _array(picture(folder, SS, name), ("1", "L", "P"))
     if image.shape[:2] != mask.shape:
         raise ValueError(
             f"{SS}/{name}.png is {mask.shape[1]} x {mask.shape[0]}, its image {image.shape[1]} x {image.shape[0]}"

@@ -18,7 +18,7 @@ AHEAD = 2  # jobs per worker that are under way
 
 
 def spread(opener: Opener, jobs: Sequence[Any], engine: Engine) -> Iterator[Any]:
-    """The result of every job, as it is done: in the jobs' order with one worker, in any order with more.
+    """The result of every job, as it is done: in any order.
 
     `opener(device)` gives the function that does a job; opener, jobs and results must be picklable. An exception
     in a job is raised here. A worker that dies on a Ray cluster is started again and its jobs are repeated there;

@@ -27,6 +27,7 @@ from stages.parts.machine import arithmetic
 Work = Callable[[Any], Any]
 Opener = Callable[[str], Work]
 RESTARTS = 3  # of one Ray worker, before its death counts as the job's fault
+PLACED = 120.0  # seconds until a Ray worker that the cluster has room for is surely started
 
 
 class Pool(Protocol):
@@ -56,7 +57,7 @@ def pool(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
     except BrokenProcessPool:
         raise GraftError(
             "a worker process was killed, perhaps for want of memory; what was finished is kept: lower "
-            "engine.workers or generate.batch in params.yaml, and run the same command again"
+            "engine.workers or the stage's batch in params.yaml, and run the same command again"
         ) from None
     finally:
         made.executor.shutdown()
@@ -139,16 +140,30 @@ def _threads() -> int:
 
 
 class _Ray:
-    """Actors of a Ray cluster. Ray itself starts a dead one again and repeats what it had not returned."""
+    """Actors of a Ray cluster. Ray itself starts a dead one again and repeats what it had not returned.
 
-    def __init__(self, opener: Opener, size: int, gpu: bool) -> None:
+    One that finds no place is given up: it would hold its share of the jobs for ever. GraftError when none does."""
+
+    def __init__(self, opener: Opener, asked: int, room: int, gpu: bool) -> None:
         import ray
 
         options: dict[str, Any] = {"num_gpus": 1} if gpu else {"num_cpus": 1}
         actor: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **options)(Worker)
         here = (opener, "cuda" if gpu else "cpu", _threads(), os.getcwd())
-        self.size = size
-        self._load = {actor.remote(*here): 0 for _ in range(size)}
+        started = {each.__ray_ready__.remote(): each for each in [actor.remote(*here) for _ in range(min(asked, room))]}
+        placed, homeless = ray.wait(list(started), num_returns=len(started), timeout=PLACED)
+        for ready in homeless:
+            ray.kill(started[ready])
+        kind = "GPU" if gpu else "CPU core"
+        if not placed:
+            raise GraftError(
+                f"params.yaml: engine.address names a cluster of which no {kind} was free for {PLACED:.0f} s; run the "
+                "same command again when one is, or set it to null"
+            )
+        self.size = len(placed)
+        if self.size < asked:
+            print(f"engine.workers: {self.size}, not {asked}: the cluster has no more {kind}s free", file=sys.stderr)
+        self._load = {started[ready]: 0 for ready in placed}
 
     def submit(self, job: Any) -> Future[Any]:
         worker = min(self._load, key=self._load.__getitem__)
@@ -167,7 +182,8 @@ def _reach(address: str) -> None:
 
 @contextmanager
 def _cluster(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
-    """Ray workers: as many as asked for, else one per GPU of the cluster, else one.
+    """Ray workers: as many as asked for, else one per GPU of the cluster, else one; no more than it has free GPUs, or
+    without any GPU free CPU cores.
 
     Every node must see the repo and the model at the same path."""
     import ray
@@ -189,13 +205,14 @@ def _cluster(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
         ) from None
     try:
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        yield _Ray(opener, min(engine.workers or max(gpus, 1), jobs), gpu=gpus > 0)
+        room = max(int(ray.available_resources().get("GPU" if gpus else "CPU", 0)), 1)
+        yield _Ray(opener, min(engine.workers or max(gpus, 1), jobs), room, gpu=gpus > 0)
     except RayTaskError as error:
         raise error.cause from None
     except RayActorError as error:
         raise GraftError(
             f"a Ray worker died more than {RESTARTS} times ({' '.join(str(error).split())[:200]}); what was "
-            f"finished is kept: lower generate.batch in params.yaml, and run the same command again"
+            f"finished is kept: lower the stage's batch in params.yaml, and run the same command again"
         ) from None
     finally:
         ray.shutdown()

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from stages.parts.errors import GraftError
 from stages.parts.learning.distributed import share
 from stages.parts.learning.hooks import CHECKPOINT, Checkpoint, Curve, LossCurve, SeedEachIteration, resumable
+from stages.parts.store.lock import LOCK
 
 WORK = Path("data/.work")
 CHECKPOINT_INTERVAL = 100  # iterations
@@ -85,7 +86,7 @@ def fit(
 
 def make_deterministic(seed: int) -> None:
     """The same bytes from every run; MMLogger's 200 lines on where each weight comes from are left out."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's products differ from run to run
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it CUDA's products differ from run to run
     set_random_seed(seed, deterministic=True)
     # Deterministic mode also fills all memory that torch.empty gives, so that whoever reads it unwritten would read
     # the same. No operation here does; the filling is an eighth of a step's time.
@@ -95,9 +96,9 @@ def make_deterministic(seed: int) -> None:
 
 def work_folder(name: str, key: str) -> Path:
     """Where the training of this name and key keeps its checkpoint. Those of other params, data or code are thrown
-    away."""
+    away: hold its parent folder (store/lock.py) from before until the weights are written."""
     work = WORK / name / key
     if dist.is_main_process():
-        for other in set(work.parent.glob("*")) - {work}:
+        for other in set(work.parent.glob("*")) - {work, work.parent / LOCK}:
             shutil.rmtree(other)
     return work

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from stages.parts.errors import GraftError
-from stages.parts.pretrained import weights
-from stages.parts.pretrained.weights import BACK
+from stages.parts.pretrained.header import BACK, check_shapes, check_tokenizer, check_weights
+from stages.parts.store.documents import read_json
 
 INDEX = "model_index.json"
 JOINT = "StableDiffusion3Pipeline"  # pixels and text attend jointly: no text of its own can be recorded
@@ -69,7 +68,7 @@ def kind(folder: Path) -> str:
             f"give a folder in the diffusers layout"
         )
     name = read_table(folder / INDEX).get("_class_name")
-    if name not in PIPELINES:
+    if not isinstance(name, str) or name not in PIPELINES:
         raise GraftError(
             f"params.yaml: generate.model {folder} is a {name}; this stage can record {', '.join(PIPELINES)}"
         )
@@ -92,17 +91,18 @@ def parts(folder: Path) -> dict[str, tuple[str, str]]:
 def check(folder: Path) -> None:
     """Raise GraftError unless `folder` holds a whole pipeline in the diffusers layout: its parts there, every
     JSON file readable, every safetensors file opening (headers and lengths are read)."""
-    needed = parts(folder)
+    needed, _ = parts(folder), scheduler(folder)
     for path in sorted(folder.rglob("*.json")):
         read_table(path)
     for part in needed:
         if not any((folder / part).glob("*.safetensors")):
             raise GraftError(f"{folder / part} has no *.safetensors file; {BACK}")
-    # Without either, transformers makes an empty tokenizer, and every prompt reads as nothing.
-    if not any((folder / "tokenizer" / name).is_file() for name in ("tokenizer.json", "merges.txt")):
-        raise GraftError(f"{folder / 'tokenizer'} has neither tokenizer.json nor merges.txt; {BACK}")
     for path in sorted(folder.rglob("*.safetensors")):
-        weights.check_weights(path)
+        check_weights(path)
+    text = folder / "text_encoder"
+    config = read_table(text / "config.json")
+    check_shapes(text, str(config.get("model_type")), config)
+    check_tokenizer(folder / "tokenizer", config)
 
 
 def guided(folder: Path, guidance: float) -> bool:
@@ -113,7 +113,19 @@ def guided(folder: Path, guidance: float) -> bool:
 
 def scheduler(folder: Path) -> str:
     """The class name of the model's scheduler."""
-    return str(read_table(folder / INDEX)["scheduler"][1])
+    named = read_table(folder / INDEX).get("scheduler")
+    if not (isinstance(named, list) and len(named) == 2 and isinstance(named[1], str)):
+        raise GraftError(f"{folder / INDEX} names no scheduler; {BACK}")
+    return named[1]
+
+
+def most_steps(folder: Path) -> int:
+    """The most sampling steps that the model's scheduler can take: its training's, 1 000 where it does not say."""
+    config = read_table(folder / "scheduler" / "scheduler_config.json")
+    steps = config.get("num_train_timesteps", 1000)
+    if scheduler(folder) == "LCMScheduler":
+        steps = config.get("original_inference_steps", 50)
+    return steps if isinstance(steps, int) else 1000
 
 
 def tokenizer(folder: Path) -> Any:
@@ -127,10 +139,5 @@ def tokenizer(folder: Path) -> Any:
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise GraftError(f"{path} is damaged; {BACK}") from None
-    if not isinstance(content, dict):
-        raise GraftError(f"{path} is damaged, it holds no table; {BACK}")
-    return content
+    """The table of one of the model's JSON files. GraftError naming the file when it is missing or damaged."""
+    return read_json(path, BACK)

@@ -8,21 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from stages.parts.errors import GraftError
+from stages.parts.pretrained.header import BACK, check_model
 
 WEIGHTS = "model.safetensors"
-BACK = "bring it back (`git checkout` or `dvc pull`) or fetch it again"
-
-
-def check_weights(path: Path) -> None:
-    """Header and length of a safetensors file are read. GraftError when it is missing, cut off or no such file."""
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise GraftError(f"{path} is damaged ({error}); {BACK}") from None
 
 
 def find_encoder(encoder: str, revision: str | None) -> Path:
@@ -54,16 +45,13 @@ def find_encoder(encoder: str, revision: str | None) -> Path:
 def locate(source: str, param: str) -> Path:
     """The folder or file of a model that `source` names, else the local hub cache's snapshot of that id.
 
-    Never uses the network. Raises GraftError naming the param when there is neither, and naming the file when a
-    weights file there is cut off or no safetensors: headers and lengths are read, no tensor is.
+    Never uses the network. Raises GraftError naming the param when there is neither, and whatever header.check_model
+    finds: headers and configs are read, no tensor is.
     """
     path = _path(source, param)
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    if not files:
+    if path.is_dir() and not any(path.glob("*.safetensors")):
         raise GraftError(f"params.yaml {param}: {path} has no *.safetensors file; {BACK}")
-    for file in files:
-        if file.suffix == ".safetensors":
-            check_weights(file)
+    check_model(path, param)
     return path
 
 

@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from stages.parts.errors import GraftError
+from stages.parts.store.documents import shown, yaml_table
 
 EMPTY_ALLOWED = ("style", "negative")
 
 
 def table(text: str, file: str) -> dict[Any, Any]:
     """The table that the text of a YAML 1.2 file holds."""
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise GraftError(f"{file} is no valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise GraftError(f"{file} is no prompt grammar; write the keys subtypes, places, template")
-    return content
+    return yaml_table(text, file, "a table: a prompt grammar with the keys subtypes, places, template")
 
 
 def known(content: dict[Any, Any], keys: Collection[str], file: str) -> None:
@@ -33,14 +25,14 @@ def known(content: dict[Any, Any], keys: Collection[str], file: str) -> None:
 def texts(value: object, key: str, file: str) -> tuple[str, ...]:
     """A list of at least one text."""
     if not isinstance(value, list) or not value:
-        raise GraftError(f"{file}: {key} must be a list with at least one entry (it is {value!r})")
+        raise GraftError(f"{file}: {key} must be a list with at least one entry (it is {shown(value)})")
     return tuple(text(entry, f"{key}[{i}]", file) for i, entry in enumerate(value))
 
 
 def text(value: object, key: str, file: str) -> str:
     """A text; only a style and a negative prompt may be empty."""
     if not isinstance(value, str):
-        raise GraftError(f"{file}: {key} must be text (it is {value!r}); put it in quotes")
+        raise GraftError(f"{file}: {key} must be text (it is {shown(value)}); put it in quotes")
     if not value.strip() and key not in EMPTY_ALLOWED:
         raise GraftError(f"{file}: {key} is empty; write a text or remove it")
     return value

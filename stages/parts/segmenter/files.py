@@ -61,6 +61,17 @@ def load_segmenter(path: Path | str) -> tuple[EncoderDecoder, tuple[str, ...]]:
         model.load_state_dict(state)
     except FileNotFoundError:
         raise GraftError(f"{path}: no such segmenter; {fix}") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, GraftError):
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        GraftError,
+    ):
         raise GraftError(f"{path} is damaged or no segmenter of this version; {fix}") from None
     return model.eval(), tuple(about["classes"])

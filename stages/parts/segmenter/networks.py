@@ -5,10 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-with warnings.catch_warnings():  # mmcv-lite says at import that it lacks the compiled operations; none is used here
-    warnings.filterwarnings("ignore", message="Fail to import")
-    import mmseg.models  # noqa: F401
-
+import mmseg.models  # noqa: F401
 from mmengine import ConfigDict
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder

@@ -49,7 +49,7 @@ def replacing(path: Path, needed: int) -> Iterator[IO[bytes]]:
 
     Not synced to the disk, which costs 20 ms a sample: what a power cut tears, the sample's hash tells, and the next
     run makes it again. Raises GraftError when the disk is full; `needed` is the number of bytes to name in it."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two processes may write one file at a time
     with renamed(temporary, path, f"about {needed / 1e6:.2f} MB needed, "), open(temporary, "wb") as file:
         yield file
 

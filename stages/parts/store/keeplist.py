@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from stages.parts.errors import GraftError
+from stages.parts.store.documents import read_csv
 
 COLUMNS = ("uid", "kept", "reason")
 
@@ -18,14 +18,10 @@ def kept_uids(path: Path) -> list[str]:
 def verdicts(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     """The kept uids, and reason -> rejected uids, sorted by reason. Raises GraftError as kept_uids does."""
     again = f"run `python -m stages.clean {path.stem}` or `dvc repro`"
-    if not path.is_file():
-        raise GraftError(f"{path} is missing; {again}")
     kept: list[str] = []
     rejected: dict[str, list[str]] = {}
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise GraftError(f"{path} has no columns uid, kept and reason; {again}")
-        for row in reader:
-            (kept if row["kept"] == "1" else rejected.setdefault(row["reason"], [])).append(row["uid"])
+    for row in read_csv(path, COLUMNS, again):
+        if row["kept"] not in ("0", "1"):
+            raise GraftError(f"{path}: {row['uid']} is neither kept (1) nor rejected (0); {again}")
+        (kept if row["kept"] == "1" else rejected.setdefault(row["reason"], [])).append(row["uid"])
     return kept, dict(sorted(rejected.items()))

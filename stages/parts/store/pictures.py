@@ -51,5 +51,5 @@ def check_size(folder: Path | str, uid: str, image: NDArray, other: NDArray, wha
     if image.shape[:2] != other.shape[:2]:
         raise GraftError(
             f"{folder}: the {what} of {uid} has the size {other.shape[:2]}, its image {image.shape[:2]}; "
-            "delete the folder and run `dvc repro`"
+            "other code made it: move the folder away, and run the stage that writes it"
         )

@@ -21,15 +21,19 @@ from tqdm import tqdm
 from stages.parts.errors import GraftError
 from stages.parts.store.atomic import write_changed
 from stages.parts.store.keys import canonical, file_hash, key
+from stages.parts.store.lock import LOCK, alone
 from stages.parts.store.pictures import npy_array, npy_bytes, png_array, png_bytes
 from stages.parts.store.shards import (
     INDEX,
     OWN_FIELDS,
+    Row,
     Shards,
     Stored,
     content_hash,
     is_tar_of,
     parse_row,
+    rows_beside,
+    rows_name,
     tar_spans,
     write_tar,
 )
@@ -87,18 +91,19 @@ def build(
     shard that is whole, and the index of a run that keeps everything, are left untouched. The old index stays valid
     until the new one replaces it. Every other file of the folder is deleted last, but for the names `beside` when
     the index stays as it is: tables of the samples, which the caller writes after this call. Raises GraftError when
-    the disk is full, ValueError when `make` does not give what it was asked for."""
+    the disk is full, or another process is at work in the folder; ValueError when `make` does not give what it was
+    asked for."""
     folder = Path(folder)
     for name in (*wanted, *wanted.values()):
         if not NAME.fullmatch(name):
             raise ValueError(f"{title}: {name!r} cannot name a sample; use letters, digits, '-' and '_'")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = _matching(folder, wanted, title)
-    missing = {uid: wanted[uid] for uid in sorted(wanted.keys() - kept.keys())}
-    if missing:
-        (folder / PARTIAL).mkdir(exist_ok=True)
-    made = _make(folder, missing, make, title) if missing else {}
-    _finish(folder, kept | made, shard_size, title, beside)
+    with alone(folder):
+        kept = _matching(folder, wanted, title)
+        missing = {uid: wanted[uid] for uid in sorted(wanted.keys() - kept.keys())}
+        if missing:
+            (folder / PARTIAL).mkdir(exist_ok=True)
+        made = _make(folder, missing, make, title) if missing else {}
+        _finish(folder, kept | made, shard_size, title, beside)
     print(f"{title}: kept {len(kept)}, made {len(made)}")
     return Built(len(kept), len(made))
 
@@ -123,17 +128,25 @@ def _matching(folder: Path, wanted: Mapping[str, str], title: str) -> dict[str, 
 
 
 def _on_disk(folder: Path) -> Iterator[Stored]:
-    """Every sample that a finished run and then a killed one left in the folder, unverified."""
+    """Every sample that a finished run and then a killed one left in the folder, unverified.
+
+    What the index says of a sample and what its shard's own rows say are two of them when they differ."""
     index = folder / INDEX
-    lines = index.read_bytes().splitlines() if index.is_file() else []
-    rows = [row for line in lines if (row := parse_row(line))]
-    if len(rows) < len(lines):
-        print(f"{index}: {len(lines) - len(rows)} damaged lines, their samples are made again", file=sys.stderr)
+    files = ({INDEX: index.read_bytes()} if index.is_file() else {}) | rows_beside(folder)
+    found: dict[bytes, Row | None] = {line: parse_row(line) for text in files.values() for line in text.splitlines()}
+    rows = [row for row in found.values() if row]
+    if len(rows) < len(found):
+        print(f"{folder}: {len(found) - len(rows)} damaged lines in {', '.join(_damaged(files))}", file=sys.stderr)
     spans = {shard: tar_spans(folder / shard) for shard in sorted({row["shard"] for row in rows})}
     for row in rows:
         yield Stored(row, folder / row["shard"], spans[row["shard"]].get(row["uid"], {}))
     for path in sorted((folder / PARTIAL).glob("*.tar")):
         yield from _partial(path)
+
+
+def _damaged(files: Mapping[str, bytes]) -> list[str]:
+    """Which of the files of rows have a line that is none."""
+    return [name for name, text in files.items() if not all(parse_row(line) for line in text.splitlines())]
 
 
 def _partial(path: Path) -> Iterator[Stored]:
@@ -175,10 +188,10 @@ def _persist(folder: Path, sample: Sample, waiting: int) -> Stored:
 
 
 def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str, beside: Collection[str]) -> None:
-    """Pack the samples into shards, then write the index, then delete all else."""
+    """Pack the samples into shards, each with its rows beside it, then write the index, then delete all else."""
     for path in set((folder / PARTIAL).glob("*")) - {one.path for one in stored.values()}:
         path.unlink()  # makes room: samples of another setting, which the end of this run would delete anyway
-    uids, lines, shards = sorted(stored), [], set()
+    uids, lines, written = sorted(stored), [], {INDEX, LOCK}
     groups = [[stored[uid] for uid in uids[k : k + shard_size]] for k in range(0, len(uids), shard_size)]
     for number, group in enumerate(tqdm(groups, desc=f"{title}: packing", unit="shard", delay=2, leave=False)):
         shard = f"{number:05d}-{key(samples=[one.row['sha256'] for one in group])[:12]}.tar"
@@ -186,10 +199,12 @@ def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str
         if not is_tar_of(folder / shard, _members(group)):
             needed = sum(size for one in group for _, size in one.spans.values())
             write_tar(folder / shard, _members(group), needed)
-        lines += [canonical(one.row | {"shard": shard}) + "\n" for one in group]
-        shards.add(shard)
+        rows = "".join(canonical(one.row | {"shard": shard}) + "\n" for one in group)
+        write_changed(folder / rows_name(shard), rows)
+        lines.append(rows)
+        written |= {shard, rows_name(shard)}
     changed = write_changed(folder / INDEX, "".join(lines))
-    _sweep(folder, shards | {INDEX} | (set() if changed else set(beside)))
+    _sweep(folder, written | (set() if changed else set(beside)))
 
 
 def _members(group: list[Stored]) -> Iterator[tuple[str, bytes]]:

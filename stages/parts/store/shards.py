@@ -1,9 +1,11 @@
 """Samples on disk: the index, the tars, and verified reading.
 
 A finished folder holds nothing but
-    index.jsonl           one line per sample, sorted by uid: {"uid", "key", "sha256", "shard", ...its row}
-    <number>-<hash>.tar   members "<uid>.<suffix>", sorted; the hash is over the samples inside: a new shard
-                          never overwrites a different one that the index on disk still names
+    index.jsonl             one line per sample, sorted by uid: {"uid", "key", "sha256", "shard", ...its row}
+    <number>-<hash>.tar     members "<uid>.<suffix>", sorted; the hash is over the samples inside: a new shard
+                            never overwrites a different one that the index on disk still names
+    <number>-<hash>.jsonl   the lines of the index that belong to this shard: together they are the index, which can be
+                            lost without any sample being lost. Older folders lack them
 """
 
 import contextlib
@@ -20,6 +22,8 @@ from typing import IO, Any, Self
 from stages.parts.errors import GraftError
 from stages.parts.store.atomic import replacing
 from stages.parts.store.keys import canonical
+from stages.parts.store.lock import LOCK
+from stages.parts.store.way_back import way_back
 
 Row = dict[str, Any]
 Spans = dict[str, tuple[int, int]]
@@ -54,10 +58,7 @@ class Stored:
                 files[suffix] = tar.read(size)
         if content_hash(self.row, files) == self.row["sha256"]:
             return files
-        raise GraftError(
-            f"{self.path}: sample {self.row['uid']} is missing or damaged; delete this file, then run the "
-            f"stage that writes {self.path.parent} (`dvc repro -s -f <stage>`): only what was lost is made"
-        )
+        raise GraftError(f"{self.path}: sample {self.row['uid']} is missing or damaged; {way_back(self.path.parent)}")
 
 
 class Shards:
@@ -99,17 +100,33 @@ class Shards:
 
 
 def read_index(folder: Path) -> list[Row]:
-    """The rows of a finished folder. GraftError when the index is missing, malformed or not sorted."""
+    """The rows of a finished folder. GraftError when the index is missing, malformed, not sorted, or not what the
+    shards' own rows say."""
     path = folder / INDEX
     if not path.is_file():
-        raise GraftError(f"{path} is missing; run the stage that writes it (`dvc repro`) or `dvc pull` it")
+        raise GraftError(f"{path} is missing; `dvc pull` it, or {way_back(folder)}")
     rows: list[Row] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    content = path.read_bytes()
+    for number, line in enumerate(content.splitlines(), 1):
         row = parse_row(line)
         if row is None or (rows and row["uid"] <= rows[-1]["uid"]):
-            raise GraftError(f"{path}: line {number} is damaged; delete the file and run `dvc repro`")
+            raise GraftError(f"{path}: line {number} is damaged; {way_back(folder)}")
         rows.append(row)
+    beside = rows_beside(folder)
+    # While a run is at work, or after it was killed, shards that the index does not name yet may lie there.
+    if beside and b"".join(beside.values()) != content and not (folder / LOCK).exists():
+        raise GraftError(f"{path} and the rows beside the shards are not the same; {way_back(folder)}")
     return rows
+
+
+def rows_name(shard: str) -> str:
+    """The file beside a shard, that holds its lines of the index."""
+    return f"{shard.removesuffix('.tar')}.jsonl"
+
+
+def rows_beside(folder: Path) -> dict[str, bytes]:
+    """Name -> content of the files of rows, in the order of the shards."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.jsonl")) if path.name != INDEX}
 
 
 def parse_row(line: bytes) -> Row | None:
@@ -117,7 +134,7 @@ def parse_row(line: bytes) -> Row | None:
     try:
         row = json.loads(line)
         canonical(row).encode()  # a damaged number may read as infinity, which could not be hashed later
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in OWN_FIELDS):
         return None

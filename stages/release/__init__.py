@@ -1,0 +1,1 @@
+"""What the small models can do, measured, and where they are kept."""

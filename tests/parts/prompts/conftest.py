@@ -1,0 +1,3 @@
+from tests.parts.recording.conftest import grammar, tokenizer
+
+__all__ = ["grammar", "tokenizer"]
