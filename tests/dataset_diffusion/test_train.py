@@ -88,7 +88,7 @@ def test_the_small_unet_starts_from_the_first_levels_of_the_encoder() -> None:
 def test_a_network_of_the_published_kinds_learns_from_labels(name: str) -> None:
     model = build_network(name, 21)
     assert model.num_classes == 21
-    assert (model.auxiliary_head is not None) == name.startswith("deeplab")
+    assert model.with_auxiliary_head == name.startswith("deeplab")
 
 
 def test_one_scale_is_the_plain_prediction_and_several_are_their_mean() -> None:
