@@ -172,11 +172,13 @@ class DatasetDiffusion(Section):
                 raise ValueError(f"variants names {name!r}, of which changes says nothing; add `{name}:` there")
         for name in self.changes:
             masks, train = self.masks_of(name), self.train_of(name)
-            if train.drawn and masks.power not in self.powers:
-                raise ValueError(f"variant {name} has the power {masks.power}, which powers lacks; add it there")
             if not train.drawn and not train.real:
                 raise ValueError(f"variant {name} trains on nothing; set train.drawn to true, or train.real above 0")
-            if name in self.variants and train.drawn and masks.prompt not in self.prompts:
+            if not train.drawn or name not in self.variants:
+                continue
+            if masks.power not in self.powers:
+                raise ValueError(f"variant {name} has the power {masks.power}, which powers lacks; add it there")
+            if masks.prompt not in self.prompts:
                 raise ValueError(f"variant {name} reads prompts {masks.prompt!r}, which prompts lacks; add it there")
         return self
 
