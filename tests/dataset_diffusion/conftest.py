@@ -18,7 +18,7 @@ from stages.parts.datasets.label_spaces import SMALL_VOC
 from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.store.samples import Sample, build, key, png_bytes
 from tests.dataset_diffusion.pieces import CLIP_LIKE, tokenizer_of
-from tests.generate.conftest import pipeline
+from tests.parts.recording.conftest import pipeline
 
 ROOT = Path(__file__).parents[2]
 SIDE = 32
