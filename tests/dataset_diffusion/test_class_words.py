@@ -62,6 +62,7 @@ def test_a_class_prompt_that_is_too_long_is_a_sentence() -> None:
         ("coco", "a bear beside a fire hydrant", ["bear", "fire hydrant"]),
         ("coco", "buses,cars;and some sheep.", ["bus", "car", "sheep"]),
         ("small_voc", "a fire truck, a sedan and two walking people in the snow", ["truck", "car", "person"]),
+        ("small_voc", "a passenger train and two passengers", ["train", "person"]),
         ("small_voc", "carpets and a trained bust", []),
     ],
 )

@@ -15,7 +15,7 @@ Aliases = dict[str, str]  # phrase in lower case -> class; "" where no class is 
 
 PERSON = (
     "man, woman, boy, girl, child, kid, baby, toddler, lady, guy, gentleman, human, rider, biker, cyclist, pedestrian, "
-    "player, surfer, skier, snowboarder, skateboarder, driver, worker, passenger, couple, family, crowd, persons"
+    "player, surfer, skier, snowboarder, skateboarder, driver, worker, passengers, couple, family, crowd, persons"
 )
 VOC: dict[str, str] = {
     "aeroplane": "airplane, plane, jet, airliner, aircraft, biplane", "bicycle": "bike, cycle",
