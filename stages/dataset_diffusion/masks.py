@@ -27,16 +27,16 @@ from stages.dataset_diffusion.params import Masks, Params
 from stages.parts.command import command
 from stages.parts.datasets.label_spaces import label_space
 from stages.parts.datasets.labels import LabelSpace
+from stages.parts.datasets.palette import palette_png_bytes
 from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.errors import GraftError
 from stages.parts.pretrained.weights import locate
 from stages.parts.sections import read
 from stages.parts.store.fingerprint import fingerprint
-from stages.parts.store.palette import palette_png_bytes
 from stages.parts.store.samples import Sample, Shards, build, file_hash, key, npy_array, png_array
 
 FOLDER = Path("data/dataset_diffusion/masks")
-CODE = ("stages.dataset_diffusion.labelling", "stages.parts.store.palette")  # what makes a sample's bytes
+CODE = ("stages.dataset_diffusion.labelling", "stages.parts.datasets.palette")  # what makes a sample's bytes
 
 
 @command

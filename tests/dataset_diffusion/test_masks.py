@@ -13,9 +13,9 @@ from stages.dataset_diffusion.masks import FOLDER, main
 from stages.dataset_diffusion.params import Masks
 from stages.parts.datasets.joined import Joined
 from stages.parts.datasets.labels import IGNORE
+from stages.parts.datasets.palette import palette_png_array
 from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.pretrained.sam import Sam
-from stages.parts.store.palette import palette_png_array
 from stages.parts.store.samples import Sample, Shards, build, key, npy_bytes
 from tests.dataset_diffusion.conftest import ROOT, content, fails, set_line
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stages.parts.datasets.label_spaces import COCO, VOC, voc_colours
-from stages.parts.store.palette import palette_png_array, palette_png_bytes
+from stages.parts.datasets.palette import palette_png_array, palette_png_bytes
 from stages.parts.store.samples import png_bytes
 
 

@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.parts.datasets.palette import palette_png_array
 from stages.parts.datasets.photo_shards import READ, PhotoShards
 from stages.parts.errors import GraftError
-from stages.parts.store.palette import palette_png_array
 from stages.parts.store.pictures import png_bytes
 from stages.parts.store.shards import Row, Shards
 
