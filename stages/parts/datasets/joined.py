@@ -19,8 +19,8 @@ Label = NDArray[np.uint8]
 
 
 class Joined(Shards):
-    """The samples of `pictures` that `masks` has a mask.png for: image.png, and as label.png the mask's ids. A row is the
-    picture's, with the mask's count of pixels by class.
+    """The samples of `pictures` that `masks` has a mask.png for: image.png, and as label.png the mask's ids. A row is
+    the picture's, with the mask's count of pixels by class.
 
     A mask's row names the hash of its picture (`drawing`): GraftError when the picture of today is another. labels, if
     given, takes the place of the masks: uid -> (H, W) uint8, such as a segmenter's own predictions."""
