@@ -11,6 +11,7 @@ from stages.parts.datasets.label_spaces import LABEL_SPACES
 from stages.parts.engine.params import Engine
 from stages.parts.errors import GraftError
 from stages.parts.learning.switches import NoDecay
+from stages.parts.masks.params import Crf
 from stages.parts.masks.sam_prompts import STYLES
 from stages.parts.sections import (
     FILE,
@@ -54,15 +55,6 @@ class Generate(Section):
     self_halvings: Number
     cross_halvings: Number
     dtype: Literal["float32", "float16", "bfloat16"]
-
-
-class Crf(Section):
-    iterations: Number
-    bilateral_weight: NonNegative
-    bilateral_xy: Positive
-    bilateral_rgb: Positive
-    gaussian_weight: NonNegative
-    gaussian_xy: Positive
 
 
 class Snap(Section):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ def cells(ncdss: Ncdss) -> list[tuple[str, str, str]]:
     return [(f"{stage}-{row}-{seed}", stage, f"{row}-{seed}") for stage, row in rows for seed in ncdss.seeds]
 
 
-def evaluated(path: Path, photos: dict[str, Shards], parts: Discovery, ncdss: Ncdss) -> dict[str, object]:
+def evaluated(path: Path, photos: Mapping[str, Shards], parts: Discovery, ncdss: Ncdss) -> dict[str, object]:
     """Counts of every split, and the matchings."""
     from stages.parts.discovery.networks import load_network
     from stages.parts.measure.matching import overlap

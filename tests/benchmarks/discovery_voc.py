@@ -7,9 +7,9 @@ VOC holds images/NAME.jpg, labels/NAME.png (palette ids of VOC's 21 classes) and
 weights named as DINOv2's. The base classes are all but cow, horse and sheep.
 
 Without --full there is no base model (it could not be learned from 43 pictures): regions are what is salient,
-connected, above 1.46 % of the picture. The purity is that of the pixels, and of the clusters by the class that most of a
-region is. With --full a DeepLabv3 of random weights takes one step in each training, on 6 pictures stretched to the side: seconds
-and memory of each stage; its predictions mean nothing.
+connected, above 1.46 % of the picture. The purity is that of the pixels, and of the clusters by the class that most of
+a region is. With --full a DeepLabv3 of random weights takes one step in each training, on 6 pictures stretched to the
+side: seconds and memory of each stage; its predictions mean nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import resource
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,10 @@ def check(pictures: list[tuple[str, np.ndarray, np.ndarray]], saliency: str, enc
             print(f"PCA {dimensions}, {count} clusters: purity {pure:.3f}, {np.round(each, 2).tolist()}")
 
 
+def made_of(rows: dict[str, dict[str, Any]], files: dict[str, dict[str, bytes]], uids: list[str]) -> Iterator[Sample]:
+    return (Sample(uid, "k", rows[uid], files[uid]) for uid in uids)
+
+
 def full(pictures: dict[str, list], saliency: str, encoder: str, side: int) -> None:
     """Every stage, in this process, with the published preset shortened."""
     from stages.ncdss import base, basic, cluster, eums, evaluate, rank, regions
@@ -158,15 +164,16 @@ def full(pictures: dict[str, list], saliency: str, encoder: str, side: int) -> N
         build(
             f"data/photos/{split}",
             dict.fromkeys(files, "k"),
-            lambda uids, rows=rows, files=files: (Sample(uid, "k", rows[uid], files[uid]) for uid in uids),
+            partial(made_of, rows, files),
             title=split,
         )
-    for stage, arguments in (
+    stages: list[tuple[Any, list[str]]] = [
         (base, []), (regions, []), (cluster, []), (basic, ["exact", "0"]), (rank, ["exact", "0"]),
         (eums, ["exact", "0"]), (evaluate, []),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for stage, arguments in stages:
         start = time.perf_counter()
-        stage.main(arguments)  # type: ignore[attr-defined]
+        stage.main(arguments)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{stage.__name__}: {time.perf_counter() - start:.0f} s, peak so far {peak:.1f} GB", flush=True)
     print(json.loads(Path("data/ncdss/regions.json").read_text()))

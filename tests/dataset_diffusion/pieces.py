@@ -11,7 +11,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz,;-"
 
 def tokenizer_of(words: Sequence[Sequence[str]], longest: int = 77) -> CLIPTokenizer:
     """words: the pieces of each, ("aerop", "lane"); any other word falls into letters."""
-    vocabulary, merges = [letter + end for letter in LETTERS for end in ("", "</w>")], {}
+    vocabulary, merges = [letter + end for letter in LETTERS for end in ("", "</w>")], dict[tuple[str, str], None]()
     for pieces in words:
         for piece in pieces:
             last, head = piece is pieces[-1], piece[0]

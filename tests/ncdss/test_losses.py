@@ -114,7 +114,7 @@ def test_the_teacher_follows_by_a_constant_and_before_the_labels() -> None:
         for value in model.student.parameters():
             value.add_(1.0)
     runner = types.SimpleNamespace(model=model, iter=7)
-    ConstantTeacher(0.99).before_train_iter(runner, 7)  # type: ignore[arg-type]
+    ConstantTeacher(0.99).before_train_iter(runner, 7)
     for old, new in zip(before, model.teacher.parameters(), strict=True):  # type: ignore[union-attr]
         assert torch.allclose(new, old + 0.01, atol=1e-6)
     assert model.iteration == 7

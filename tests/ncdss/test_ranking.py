@@ -46,7 +46,7 @@ def test_a_picture_without_a_novel_pixel_is_ranked_last_and_never_clean() -> Non
 
 @pytest.mark.parametrize(("count", "share", "clean"), [(36, 0.67, 24), (24, 0.5, 12), (3, 0.67, 2), (1, 0.67, 0)])
 def test_the_clean_pictures_are_the_first_int_of_lambda_n(count: int, share: float, clean: int) -> None:
-    scores = np.random.default_rng(0).random(count)
+    scores = np.random.default_rng(0).random(count).tolist()
     split = clean_split(scores, share)
     assert split.sum() == clean
     assert scores[split].max(initial=0) <= scores[~split].min(initial=1)
@@ -60,7 +60,7 @@ def test_the_order_of_the_pictures_changes_nothing_of_the_split() -> None:
     rng = np.random.default_rng(1)
     scores = rng.random(50)
     order = rng.permutation(50)
-    assert np.array_equal(clean_split(scores, 0.67)[order], clean_split(scores[order], 0.67))
+    assert np.array_equal(clean_split(scores.tolist(), 0.67)[order], clean_split(scores[order].tolist(), 0.67))
 
 
 def test_a_quota_keeps_its_share_of_a_hard_class_too() -> None:

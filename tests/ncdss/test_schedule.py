@@ -50,7 +50,7 @@ def test_the_encoder_learns_slower_and_what_is_frozen_not_at_all() -> None:
     network = nn.Sequential(encoder, head)
     head.bias.requires_grad_(False)
     for kind in ("adamw", "sgd"):
-        groups = optimiser(network, encoder, kind, 0.1, 0.01, 1e-4, 0.0).optimizer.param_groups  # type: ignore[arg-type]
+        groups = optimiser(network, encoder, kind, 0.1, 0.01, 1e-4, 0.0).optimizer.param_groups
         assert [(len(group["params"]), group["lr"]) for group in groups] == [(1, 0.1), (2, pytest.approx(0.001))]
     assert groups[0]["momentum"] == 0.9
 

@@ -74,7 +74,7 @@ def test_the_remap_counts_background_then_base_then_novel() -> None:
     (SMALL_VOC, ("background", "car"), None, "background is neither"),
     (SMALL_VOC, ("unicorn",), None, "has no class 'unicorn'"),
 ])  # fmt: skip
-def test_classes_that_cannot_be_split_are_one_sentence(space, novel, fold, said) -> None:  # type: ignore[no-untyped-def]
+def test_classes_that_cannot_be_split_are_one_sentence(space, novel, fold, said) -> None:
     with pytest.raises(GraftError, match=said) as caught:
         discovery(space, novel, fold)
     assert "\n" not in str(caught.value)

@@ -118,15 +118,15 @@ def save_network(
 ) -> None:
     """Weights as float16, the network's name, what its outputs are, and where the frozen encoder's weights lie, which
     are not written again. The same weights give the same bytes."""
-    left_out = encoder is not None and name == "fpn"
+    left_out = encoder if name == "fpn" else None
     state = {
         key: _half(value.detach().cpu().contiguous())
         for key, value in network.state_dict().items()
         if not (left_out and key.startswith("backbone."))
     }
-    about = {"name": name, "classes": list(classes)}
+    about: dict[str, Any] = {"name": name, "classes": list(classes)}
     if left_out:
-        about |= {"encoder": encoder, "sha256": _digest(encoder)}
+        about |= {"encoder": left_out, "sha256": _digest(left_out)}
     write_whole(path, tensors.save(state, {"network": json.dumps(about)}))
 
 

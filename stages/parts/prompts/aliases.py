@@ -64,7 +64,7 @@ PLURALS = {
 def aliases_of(space: str) -> Aliases:
     """Every phrase, singular and plural, that means a class of the label space of this name, and "" for what means
     none. A space without aliases here has its own names. GraftError for a space that there is not."""
-    labels, found = label_space(space), {}
+    labels, found = label_space(space), dict[str, str]()
     for phrase in _listed(f"{NOT_MEANT}, {COMPOUNDS}"):
         found |= dict.fromkeys(_forms(phrase), "")
     for name, others in ALIASES.get(space, {}).items():
