@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--segmenter", type=Path, default=SEGMENTER, metavar="WEIGHTS", help="default: %(default)s")
     arguments, params = parser.parse_args(argv), read(Params)
 
-    from sklearn.cluster import KMeans  # here, as what follows: --help needs no network
+    from scipy.cluster.vq import kmeans2  # here, as what follows: --help needs no network
 
     from stages.parts.pretrained.weights import locate
     from stages.parts.segmenter.files import load_segmenter
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     seen = clip.images([one.cutout for one in found])
     votes = clip.votes(seen)
-    groups = KMeans(settings.clusters, n_init=4, random_state=0).fit_predict(seen)
+    groups = kmeans2(seen.astype(np.float64), settings.clusters, minit="++", rng=np.random.default_rng(0))[1]
     total = votes.sum(axis=0)
     rows = [
         (clip.words[k], f"{total[k]:.1f}", int(clip.words[k] in classes)) for k in np.argsort(-total, kind="stable")

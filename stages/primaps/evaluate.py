@@ -109,7 +109,7 @@ def probed(settings: Evaluate, data: Data, val: Split, look: Look, like: Linear,
     ]
     for uids in tqdm(steps, desc="probe", unit="step", delay=2):
         images, labels = val.labelled(uids)
-        features = torch.cat([look(uid, image) for uid, image in zip(uids, images, strict=True)])
+        features = torch.cat([look(val, uid, image) for uid, image in zip(uids, images, strict=True)])
         target = torch.from_numpy(labels).long()
         logits = said(weight, bias, features - like.mean[:, None, None], (target.shape[1], target.shape[2]))
         loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum") / max(

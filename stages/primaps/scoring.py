@@ -89,15 +89,17 @@ class Linear:
 
 
 Row = TypeVar("Row")
-Look = Callable[[str, Picture], Tensor]  # uid and picture -> its features (1, C, h, w)
+Look = Callable[[Split, str, Picture], Tensor]  # a split, uid and picture -> its features (1, C, h, w)
 
 
 def plainly(features: KeptFeatures) -> Look:
-    return lambda uid, image: features.named((uid,), lambda: pixels([image]))
+    """Kept by the hash of the picture: pictures of two splits may have one uid."""
+    return lambda split, uid, image: features.named((split.hashes[uid],), lambda: pixels([image]))
 
 
 def mirrored(features: KeptFeatures) -> Look:
-    return lambda uid, image: features.mirrored((uid,), lambda: pixels([image]))
+    """The same, the mean of the picture and its mirror image."""
+    return lambda split, uid, image: features.mirrored((split.hashes[uid],), lambda: pixels([image]))
 
 
 def logits_of(
@@ -106,7 +108,7 @@ def logits_of(
     """Uid, picture, label (H, W), and every head's logits (K, H, W), picture by picture."""
     for uid in tqdm(split.hashes, desc=title, unit="picture", delay=2):
         (image,), (label,) = split.labelled([uid])
-        found = look(uid, image)
+        found = look(split, uid, image)
         yield uid, image, label, {name: head(found, label.shape)[0] for name, head in heads.items()}
 
 
@@ -148,6 +150,6 @@ def val_miou(features: KeptFeatures, data: Data, val: Split, head: Linear) -> fl
     look = plainly(features)
     for uid in val.hashes:
         (image,), (label,) = val.labelled([uid])
-        prediction = head(look(uid, image), label.shape)[0].argmax(0).numpy()
+        prediction = head(look(val, uid, image), label.shape)[0].argmax(0).numpy()
         counts += overlap(prediction, label, len(counts), data.classes)
     return cluster_scores(counts, data.where)[1]

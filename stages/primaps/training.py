@@ -32,7 +32,7 @@ def kmeans(settings: Initialise, features: KeptFeatures, learn: Split, clusters:
     look = plainly(features)
 
     def batch(uids: Sequence[str]) -> Tensor:
-        return torch.cat([look(uid, learn.read(uid)[0]) for uid in uids])
+        return torch.cat([look(learn, uid, learn.read(uid)[0]) for uid in uids])
 
     rng = draw_stream(seed, 0, "start")
     count, first, second, spare = 0, torch.zeros(()), torch.zeros(()), []
@@ -98,7 +98,7 @@ class ExpectationMaximisation:
     def _loss(self, features: KeptFeatures, learn: Split, proposals: Shards, uids: Sequence[str]) -> Tensor:
         taught, seen, ids = [], [], []
         for place, uid in enumerate(uids):
-            view = self._view(learn.read(uid)[0], uid, self.step * self.settings.batch + place)
+            view = self._view(learn, uid, self.step * self.settings.batch + place)
             taught.append(view.teacher(features))
             seen.append(view.student(features))
             region = png_array(proposals.read(f"learn-{uid}")["proposals.png"])
@@ -110,14 +110,15 @@ class ExpectationMaximisation:
         logits = said(self.student.weight(), None, torch.cat(seen) - mean, size)
         return class_focal_loss(logits, assigned(named, regions, len(logits[0])), self.settings.gamma)
 
-    def _view(self, image: Picture, uid: str, draw: int) -> View:
+    def _view(self, learn: Split, uid: str, draw: int) -> View:
         """One of the picture's views that are drawn in advance, or one drawn anew. draw: number of picture since the
         start."""
+        image, name = learn.read(uid)[0], learn.hashes[uid]
         if self.settings.views is None:
-            return View(image, uid, None, draw_stream(self.seed, draw, "view"), self.settings)
+            return View(image, name, None, draw_stream(self.seed, draw, "view"), self.settings)
         which = int(draw_stream(self.seed, draw, "which").integers(self.settings.views))
         rng = np.random.default_rng([self.seed, sample_stream(uid, which, "view")])
-        return View(image, uid, which, rng, self.settings)
+        return View(image, name, which, rng, self.settings)
 
     def _check(self, miou: float, loss: float) -> None:
         """The teacher is the best if none before had as high a mIoU on val; and a file to go on from."""
@@ -140,20 +141,20 @@ class ExpectationMaximisation:
 
 class View:
     """How one picture is looked at: mirrored or not by both, and by the student in other colours, jittered or grey, and
-    blurred. `which` of the views drawn in advance it is, whose features are kept; None for one drawn anew."""
+    blurred. `which` of the views drawn in advance it is, whose features are kept by the picture's `name`; None for one
+    drawn anew."""
 
-    def __init__(self, image: Picture, uid: str, which: int | None, rng: np.random.Generator, settings: Fit) -> None:
-        self.image, self.uid, self.which, self.rng, self.settings = image, uid, which, rng, settings
+    def __init__(self, image: Picture, name: str, which: int | None, rng: np.random.Generator, settings: Fit) -> None:
+        self.image, self.name, self.which, self.rng, self.settings = image, name, which, rng, settings
         self.mirrored = bool(rng.random() < settings.flip)
 
     def teacher(self, features: KeptFeatures) -> Tensor:
-        name = (self.uid, "mirrored") if self.mirrored else (self.uid,)
-        return features.named(name, self._pixels)
+        return features.named((self.name, "mirrored") if self.mirrored else (self.name,), self._pixels)
 
     def student(self, features: KeptFeatures) -> Tensor:
         if self.which is None:
             return features(self._augmented()).clone()
-        return features.named((self.uid, f"view {self.which}"), self._augmented)
+        return features.named((self.name, f"view {self.which}"), self._augmented)
 
     def _pixels(self) -> Tensor:
         found = pixels([self.image])

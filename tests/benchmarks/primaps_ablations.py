@@ -107,7 +107,9 @@ def miou(features: KeptFeatures, data: Data, split: Split, weight: Tensor, mean:
     counts = np.zeros((len(weight), data.classes), dtype=np.int64)
     for uid in split.hashes:
         (image,), (label,) = split.labelled([uid])
-        counts += overlap(head(look(uid, image), label.shape)[0].argmax(0).numpy(), label, len(weight), data.classes)
+        counts += overlap(
+            head(look(split, uid, image), label.shape)[0].argmax(0).numpy(), label, len(weight), data.classes
+        )
     return cluster_scores(counts, data.where)[1:]
 
 

@@ -33,7 +33,7 @@ def test_the_repos_own_values_are_those_of_small_and_published_is_another(
         assert told[section] == values
     assert told["fit"]["views"] is None and told["propose"]["confidence"] is None
     preset.main(["small"])
-    assert (tmp_path / "params.yaml").read_text() == before
+    assert read(Params) == read(Params, ROOT / "params.yaml")
 
 
 def test_a_preset_names_every_param_of_its_sections() -> None:
