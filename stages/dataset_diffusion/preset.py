@@ -59,7 +59,7 @@ OURS: dict[str, Any] = {
     },
     "train": {
         "model": "unet-3", "encoder": "models/miniature/encoder", "encoder_revision": None, "encoder_lr": 0.3,
-        "iterations": 600, "batch": 16, "lr": 6e-3, "weight_decay": 0.01, "no_decay": "vectors", "poly": 0.9,
+        "iterations": 800, "batch": 16, "lr": 6e-3, "weight_decay": 0.01, "no_decay": "vectors", "poly": 0.9,
         "clip": 5.0, "resize": [0.75, 1.5], "crop": [64, 64], "max_class_share": 1.0, "photometric": 0.5, "ema": None,
         "compose": {"probability": 0.75},
     },

@@ -47,6 +47,14 @@ def test_a_bad_value_is_one_sentence(file: Path, values: dict[str, Any], said: s
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "values", [{"masks.threshold": 0.55}, {"masks.power": 4}, {"masks.uncertain": 0.3}, {"powers": [0, 2]}]
+)
+def test_one_changed_value_leaves_every_variant_valid(file: Path, values: dict[str, Any]) -> None:
+    set_line(values)
+    read(Params)
+
+
 def test_a_variant_is_the_sections_with_its_own_changes(file: Path) -> None:
     line = read(Params).dataset_diffusion
     assert line.masks_of("full") == line.masks and line.train_of("full") == line.train
