@@ -1,0 +1,1 @@
+"""PriMaPs-EM: unsupervised segmentation by principal mask proposals (Hahn et al., TMLR 2024)."""
