@@ -3,7 +3,7 @@
 in       params.yaml; the folders that `scenes` names; of every class its file in `generate.source`; the models that
          generate, refine and train name
 out      nothing; one sentence about the first thing that is missing or damaged, and exit status 2
-command  python -m stages.preflight        `make repro` begins with it
+command  python -m stages.preflight [LINE]        `make repro` begins with it
 cost     about a second: files are opened, no model is loaded
 expect   no word
 source   ours: `dvc repro` looks at a class when its turn comes, which may be after hours of the classes before it
@@ -18,7 +18,6 @@ from pathlib import Path
 from stages.clean import params as cleaning
 from stages.cutouts import params as cutting
 from stages.dataset_diffusion import params as drawing
-from stages.dataset_diffusion.params import DatasetDiffusion
 from stages.evaluate import params as evaluating
 from stages.generate import params as generating
 from stages.generate.params import Generate
@@ -60,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stages.preflight", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args(argv)
+    parser.add_argument("line", nargs="?", choices=sorted(LINES), help="a further line, whose models are looked at too")
+    line = parser.parse_args(argv).line
     params = read(Params)
     if unknown := sorted(map(str, content().keys() - Params.model_fields.keys())):
         raise GraftError(f"params.yaml: unknown key {unknown[0]}; remove it or correct its name")
@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_generate(params.generate, params.classes)
     check_refine(params.refine)
     check_train(params.train)
-    check_dataset_diffusion(params.dataset_diffusion)
+    if line is not None:
+        LINES[line](params)
     for place in PLACES:
         check_place(Path(place, "x"))
 
@@ -120,11 +121,12 @@ def check_train(params: Train) -> None:
         check_weights(weights.find_encoder(params.encoder, params.encoder_revision))
 
 
-def check_dataset_diffusion(params: DatasetDiffusion) -> None:
+def check_dataset_diffusion(whole: Params) -> None:
     """The line's models: that which draws, those that regions snap to, the encoders. GraftError when one is not here or
     its weights are cut off."""
     from stages.parts.pretrained import diffusion as checkpoint
 
+    params = whole.dataset_diffusion
     checkpoint.check(checkpoint.find(params.model, params.revision))
     for variant in params.variants:
         masks, train = params.masks_of(variant), params.train_of(variant)
@@ -132,6 +134,9 @@ def check_dataset_diffusion(params: DatasetDiffusion) -> None:
             weights.locate(masks.snap.model, "dataset_diffusion.masks.snap.model")
         if train.encoder is not None:
             check_weights(weights.find_encoder(train.encoder, train.encoder_revision))
+
+
+LINES = {"dataset_diffusion": check_dataset_diffusion}
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ def test_a_picture_without_a_novel_pixel_is_ranked_last_and_never_clean() -> Non
 
 @pytest.mark.parametrize(("count", "share", "clean"), [(36, 0.67, 24), (24, 0.5, 12), (3, 0.67, 2), (1, 0.67, 0)])
 def test_the_clean_pictures_are_the_first_int_of_lambda_n(count: int, share: float, clean: int) -> None:
-    scores = np.random.default_rng(0).random(count).tolist()
-    split = clean_split(scores, share)
+    scores = np.random.default_rng(0).random(count)
+    split = clean_split(scores.tolist(), share)
     assert split.sum() == clean
     assert scores[split].max(initial=0) <= scores[~split].min(initial=1)
 

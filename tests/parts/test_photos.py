@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from stages.parts.store.photo_shards import jpeg_array, jpeg_bytes
 
 from stages.parts.datasets.label_spaces import SMALL_VOC
+from stages.parts.datasets.photo_shards import jpeg_array, jpeg_bytes
 from stages.parts.errors import GraftError
 from stages.parts.world.arrangement import NARROWEST
 from stages.parts.world.backdrops import PLACES

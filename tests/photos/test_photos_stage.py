@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stages.parts.store.photo_shards import PhotoShards, jpeg_array, jpeg_bytes
 
 from stages.export import voc
 from stages.parts.datasets.label_spaces import SMALL_VOC
+from stages.parts.datasets.photo_shards import PhotoShards, jpeg_array, jpeg_bytes
 from stages.parts.learning.branches import Branch, BranchedDataset
 from stages.parts.store.samples import Shards, png_array
 from stages.parts.world.photos import photo
