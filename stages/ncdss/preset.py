@@ -54,7 +54,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "data": {"size": None},
         "network": {"name": "fpn", "start": "base"},
         "learning": {
-            "batch": 8, "optimiser": "adamw", "lr": 6.0e-3, "encoder_lr": 0.3, "weight_decay": 0.01, "clip": 5.0,
+            "batch": 8, "optimiser": "adamw", "lr": 0.006, "encoder_lr": 0.3, "weight_decay": 0.01, "clip": 5.0,
             "power": 0.9, "epoch": 13, "milestone": None, "halve": False, "jitter": 0.2, "hue": 0.05, "degrees": 0.0,
             "zoom": 0.0, "border": 255,
         },
