@@ -132,6 +132,8 @@ def check_dataset_diffusion(whole: Params) -> None:
         masks, train = params.masks_of(variant), params.train_of(variant)
         if train.drawn and masks.snap.model:
             weights.locate(masks.snap.model, "dataset_diffusion.masks.snap.model")
+        if train.drawn and masks.presence.model:
+            weights.locate(masks.presence.model, "dataset_diffusion.masks.presence.model")
         if train.encoder is not None:
             check_weights(weights.find_encoder(train.encoder, train.encoder_revision))
 

@@ -1,13 +1,14 @@
 """A label map for every drawing, from the maps of its class words: thresholds, and what refines them.
 
-in       data/dataset_diffusion/drawings/PROMPT/, PROMPT being `masks.prompt` of the variant; the model of `masks.snap`
+in       data/dataset_diffusion/drawings/PROMPT/, PROMPT being `masks.prompt` of the variant; the models of
+         `masks.snap` and `masks.presence`
 out      data/dataset_diffusion/masks/VARIANT/: shards of mask.png (palette PNG, class ids, 255 = ignored); a row names
          its drawing and the drawing's hash, so that whoever reads the masks knows the pictures. Rejected drawings have
          none; a variant that trains on no drawing has an empty folder
 command  python -m stages.dataset_diffusion.masks VARIANT
 cost     small world: a millisecond a picture, 40 with SAM; a changed threshold is a second of work
 expect   about 5 % of the pixels are 255 with the published thresholds
-source   Nguyen et al., Dataset Diffusion (NeurIPS 2023), section 3.3; presence, margin, CRF and SAM are ours
+source   Nguyen et al., Dataset Diffusion (NeurIPS 2023), section 3.3; margin, CRF, SAM and CLIP are ours
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     line.check_variant(variant)
     settings, labels = line.masks_of(variant), label_space(line.space)
     rows = drawn(settings, line.space) if line.train_of(variant).drawn else []
-    snap = locate(settings.snap.model, "dataset_diffusion.masks.snap.model") if rows and settings.snap.model else None
+    sam = model_of(settings.snap.model, "snap") if rows else None
+    clip = model_of(settings.presence.model, "presence") if rows else None
     common = {
         **settings.model_dump(exclude={"prompt"}),
         "space": line.space,
-        "weights": file_hash(snap) if snap else None,
+        "weights": [file_hash(model) if model else None for model in (sam, clip)],
         "threads": params.engine.threads,
         "code": fingerprint(*CODE),
     }
@@ -60,17 +62,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     def make(missing: list[str]) -> Iterator[Sample]:
         from stages.dataset_diffusion.labelling import open_labeller  # here: nothing to make loads no torch
 
-        drawings, labeller = PhotoShards(DRAWINGS / settings.prompt), open_labeller(settings, snap)
+        drawings, labeller = PhotoShards(DRAWINGS / settings.prompt), open_labeller(settings, labels.names, sam, clip)
         lacking = set(missing)
         for row in rows:
             if row["uid"] in lacking:
                 files = drawings.read(row["uid"])
                 image, maps = png_array(files["image.png"]), npy_array(files["maps.npy"])
                 ids = [labels.id(name) for name in row["classes"]]
-                label = labeller(image, maps[row["powers"].index(settings.power)], ids, row["peaks"])
+                label = labeller(image, maps[row["powers"].index(settings.power)], ids)
                 yield sample(row, label, wanted[row["uid"]], labels)
 
     build(FOLDER / variant, wanted, make, title=f"masks {variant}")
+
+
+def model_of(source: str | None, part: str) -> Path | None:
+    """Where the model of a part of `masks` lies; None for none. GraftError when it is not here."""
+    return locate(source, f"dataset_diffusion.masks.{part}.model") if source else None
 
 
 def drawn(settings: Masks, space: str) -> list[dict[str, Any]]:

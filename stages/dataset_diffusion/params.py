@@ -63,15 +63,20 @@ class Snap(Section):
     min_agreement: Share
 
 
+class Presence(Section):
+    model: str | None
+    min_score: Share
+
+
 class Masks(Section):
     prompt: Prompt
     power: Number
     threshold: Inner
     uncertain: Inner
-    presence: Share
     margin: Share
     crf: Crf
     snap: Snap
+    presence: Presence
 
     @model_validator(mode="after")
     def ordered(self) -> Masks:

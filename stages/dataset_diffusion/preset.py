@@ -35,8 +35,8 @@ PUBLISHED: dict[str, Any] = {
         "self_halvings": 1, "cross_halvings": 2, "dtype": "float16",
     },
     "masks": {
-        "prompt": "caption_classes", "power": 4, "threshold": 0.6, "uncertain": 0.5, "presence": 0.0, "margin": 0.0,
-        "crf": {"iterations": 0}, "snap": {"model": None},
+        "prompt": "caption_classes", "power": 4, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
+        "crf": {"iterations": 0}, "snap": {"model": None}, "presence": {"model": None},
     },
     "train": {
         "model": "deeplabv3-r50", "encoder": None, "encoder_revision": None, "encoder_lr": 0.1, "iterations": 20_000,
@@ -48,14 +48,15 @@ PUBLISHED: dict[str, Any] = {
 }  # fmt: skip
 OURS: dict[str, Any] = {
     "powers": [0, 1, 2, 4],
-    "captions": {"count": 400},
+    "captions": {"count": 300},
     "generate": {
         "steps": 20, "guidance": 5.0, "negative": "grayscale", "height": 64, "width": 64, "batch": 16, "per_caption": 1,
-        "self_halvings": 0, "cross_halvings": 1, "dtype": "float32",
+        "self_halvings": 1, "cross_halvings": 2, "dtype": "float32",
     },
     "masks": {
-        "prompt": "caption_classes", "power": 2, "threshold": 0.6, "uncertain": 0.5, "presence": 0.0, "margin": 0.0,
+        "prompt": "caption_classes", "power": 4, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
         "crf": {"iterations": 0}, "snap": {"model": "models/miniature/sam"},
+        "presence": {"model": "models/miniature/clip"},
     },
     "train": {
         "model": "unet-3", "encoder": "models/miniature/encoder", "encoder_revision": None, "encoder_lr": 0.3,

@@ -101,6 +101,7 @@ def set_line(values: Mapping[str, Any], root: Path = Path()) -> None:
 TINY = {
     "model": "model", "captions.count": 5, "generate.steps": 1, "generate.batch": 2, "generate.height": 64,
     "generate.width": 64, "generate.negative": "", "powers": [0, 1, 2, 4], "masks.snap.model": None,
+    "masks.presence.model": None,
     "train.encoder": None, "train.iterations": 3, "train.batch": 2, "train.crop": [32, 32], "seeds": [0],
 }  # fmt: skip
 

@@ -148,7 +148,7 @@ def test_a_row_tells_how_its_picture_was_made(project: Path) -> None:
     assert row["prompt"] == "a bus and a car; bus car" and row["classes"] == ["bus", "car"]
     assert row["powers"] == [0, 1, 2, 4] and row["rejected"] == ""
     assert png_array(files["image.png"]).shape == (64, 64, 3)
-    assert npy_array(files["maps.npy"]).shape == (4, 2, 8, 8)
+    assert npy_array(files["maps.npy"]).shape == (4, 2, 4, 4)
 
 
 def test_the_texts_differ_and_the_noise_does_not(project: Path) -> None:
@@ -171,7 +171,7 @@ def test_several_pictures_of_a_caption_have_noise_of_their_own(project: Path) ->
 def test_thresholds_are_no_part_of_a_drawing_and_powers_are(project: Path) -> None:
     captions.main([])
     whole = made()
-    set_line({"masks.threshold": 0.55, "masks.power": 4})
+    set_line({"masks.threshold": 0.55, "masks.power": 2})
     assert made() == whole
     set_line({"powers": [0, 2, 4]})
     assert made() != whole

@@ -19,7 +19,7 @@ STAGES = YAML(typ="safe").load(LINE.read_text())["stages"]
 READS = {
     "captions": {"${dataset_diffusion.captions.source}", "models/miniature/diffusion/tokenizer"},
     "generate": {"data/dataset_diffusion/captions.jsonl", "models/miniature/diffusion"},
-    "masks": {"data/dataset_diffusion/drawings", "models/miniature/sam"},
+    "masks": {"data/dataset_diffusion/drawings", "models/miniature/clip", "models/miniature/sam"},
     "train": {
         "data/dataset_diffusion/masks/${item.variant}", "${dataset_diffusion.photos}", "models/miniature/encoder",
     },

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from stages.dataset_diffusion.generate import FOLDER as DRAWINGS
-from stages.dataset_diffusion.labelling import Snapping, crf_labels, open_labeller, present
+from stages.dataset_diffusion.labelling import Snapping, crf_labels, open_labeller, overlaid
 from stages.dataset_diffusion.masks import FOLDER, main
 from stages.dataset_diffusion.params import Masks
 from stages.parts.datasets.joined import Joined
 from stages.parts.datasets.labels import IGNORE
 from stages.parts.datasets.palette import palette_png_array
 from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
+from stages.parts.masks.class_maps import enlarged, label_map
 from stages.parts.pretrained.sam import Sam
 from stages.parts.store.samples import Sample, Shards, build, key, npy_bytes
-from tests.dataset_diffusion.conftest import ROOT, content, fails, set_line
+from tests.dataset_diffusion.conftest import CLASSES, ROOT, content, fails, set_line
 
 KERNELS = {
     "iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 8.0, "bilateral_rgb": 13.0, "gaussian_weight": 1.0,
@@ -110,18 +111,13 @@ def test_a_drawing_of_another_space_or_without_the_power_is_a_sentence(
     draw(space="voc")
     assert "was drawn for" in fails(main, capsys, "full")
     draw(powers=(0, 1))
-    assert "has no maps of power 2; add it to dataset_diffusion.powers" in fails(main, capsys, "full")
+    assert "has no maps of power 4; add it to dataset_diffusion.powers" in fails(main, capsys, "full")
     assert "changes: 'half' is not among" in fails(main, capsys, "half")
 
 
 def test_a_band_of_doubt_above_the_threshold_is_a_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     set_line({"masks.uncertain": 0.7})
     assert "uncertain must not be above threshold" in fails(main, capsys, "full")
-
-
-@pytest.mark.parametrize(("share", "words"), [(0.0, [0, 1, 2]), (0.3, [0, 2]), (1.0, [0])])
-def test_a_word_whose_peak_is_low_was_not_drawn(share: float, words: list[int]) -> None:
-    assert present([0.5, 0.1, 0.4], share) == words
 
 
 def test_a_crf_settles_doubt_by_the_pictures_edge_and_needs_two_labels() -> None:
@@ -135,30 +131,45 @@ def test_a_crf_settles_doubt_by_the_pictures_edge_and_needs_two_labels() -> None
 
 def settings(**changes: object) -> Masks:
     values = {
-        "prompt": "classes", "power": 0, "threshold": 0.6, "uncertain": 0.5, "presence": 0.0, "margin": 0.0,
+        "prompt": "classes", "power": 0, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
         "crf": KERNELS | {"iterations": 0}, "snap": {"model": None, "prompt": "inside", "min_agreement": 0.4},
+        "presence": {"model": None, "min_score": 0.5},
     }  # fmt: skip
     return Masks.model_validate(values | changes)
 
 
-def test_options_at_zero_are_the_thresholds_alone() -> None:
+def test_options_that_are_off_leave_the_thresholds_alone() -> None:
     image, maps = halves()
-    plain = open_labeller(settings(), None)(image, maps, [3, 1], [0.5, 0.1])
+    plain = open_labeller(settings(), CLASSES, None, None)(image, maps, [3, 1])
+    assert (plain == label_map(enlarged(maps, image.shape), [3, 1], 0.6, 0.5)).all()
     assert set(np.unique(plain)) == {0, 1, 3, IGNORE}
-    gone = open_labeller(settings(presence=0.5), None)(image, maps, [3, 1], [0.5, 0.1])
-    assert set(np.unique(gone)) == {0, 3, IGNORE}
-    assert (gone[plain == 3] == 3).all()
+
+
+def test_a_region_that_does_not_show_its_class_is_ignored_and_no_other_pixel_changes() -> None:
+    image, maps = halves()
+    clip = ROOT / "models/miniature/clip"
+    plain = open_labeller(settings(), CLASSES, None, None)(image, maps, [3, 1])
+    sure = settings(presence={"model": None, "min_score": 1.0})
+    none = open_labeller(sure, CLASSES, None, clip)(image, maps, [3, 1])
+    assert (none == np.where(plain == 0, 0, IGNORE)).all()
+    every = settings(presence={"model": None, "min_score": 0.0})
+    assert (open_labeller(every, CLASSES, None, clip)(image, maps, [3, 1]) == plain).all()
+
+
+def test_what_is_small_stands_before_what_is_large() -> None:
+    large, small, doubt = np.ones((2, 3), np.bool_), np.zeros((2, 3), np.bool_), np.zeros((2, 3), np.bool_)
+    large[:, 2] = False
+    small[0, 0] = doubt[0, 0] = doubt[0, 2] = True
+    assert overlaid({1: small, 2: large}, doubt).tolist() == [[1, 2, IGNORE], [2, 2, 0]]
 
 
 def test_a_small_sam_gives_a_region_its_edges_and_keeps_what_it_does_not_agree_with() -> None:
     image = np.full((64, 64, 3), 90, np.uint8)
     image[20:48, 12:52] = (200, 40, 40)
-    label = np.zeros((64, 64), np.uint8)
-    label[24:44, 18:46] = 2
-    label[18:24, 18:46] = IGNORE
+    region, doubt = np.zeros((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
+    region[24:44, 18:46] = doubt[18:24, 18:46] = True
     model = Sam(ROOT / "models/miniature/sam")
-    kept = Snapping(model, "inside", 1.0)(image, label)
-    assert (kept == label).all()  # an IoU of 1 is never reached: nothing moves, doubt stays
-    taken = Snapping(model, "inside", 0.0)(image, label)
-    assert set(np.unique(taken)) <= {0, 2} and (taken == 2).any()
-    assert (Snapping(model, "inside", 0.0)(image, np.zeros_like(label)) == 0).all()
+    kept, still = Snapping(model, "inside", 1.0)(image, {2: region}, doubt)
+    assert (kept[2] == region).all() and (still == doubt).all()  # an IoU of 1 is never reached
+    taken, settled = Snapping(model, "inside", 0.0)(image, {2: region}, doubt)
+    assert taken[2].any() and (taken[2] != region).any() and not settled.any()

@@ -48,7 +48,7 @@ def test_a_bad_value_is_one_sentence(file: Path, values: dict[str, Any], said: s
 
 
 @pytest.mark.parametrize(
-    "values", [{"masks.threshold": 0.55}, {"masks.power": 4}, {"masks.uncertain": 0.3}, {"powers": [0, 2]}]
+    "values", [{"masks.threshold": 0.55}, {"masks.power": 4}, {"masks.uncertain": 0.3}, {"powers": [0, 4]}]
 )
 def test_one_changed_value_leaves_every_variant_valid(file: Path, values: dict[str, Any]) -> None:
     set_line(values)
@@ -77,8 +77,8 @@ def test_published_has_the_thresholds_alone(file: Path) -> None:
     main(["published"])
     line = read(Params).dataset_diffusion
     masks, train = line.masks_of("full"), line.train_of("full")
-    assert (masks.power, masks.threshold, masks.uncertain, masks.presence, masks.margin) == (4, 0.6, 0.5, 0.0, 0.0)
-    assert masks.snap.model is None and masks.crf.iterations == 0
+    assert (masks.power, masks.threshold, masks.uncertain, masks.margin) == (4, 0.6, 0.5, 0.0)
+    assert masks.snap.model is None and masks.presence.model is None and masks.crf.iterations == 0
     assert (line.generate.self_halvings, line.generate.cross_halvings, line.generate.steps) == (1, 2, 100)
     assert len(line.generate.negative.split(", ")) == 21 and line.generate.guidance == 7.5
     assert (train.model, train.iterations, train.lr, train.clip) == ("deeplabv3-r50", 20_000, 1e-4, 0.01)
