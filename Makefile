@@ -1,4 +1,5 @@
-# Two commands: `make repro` runs the main line and prints its table, `make test` checks the code.
+# Three commands: `make repro` runs the main line and prints its table, `make test` checks the code, `make doctor` tells
+# about this machine and this clone.
 # The venv is made once, from the lock in requirements.txt.
 
 VENV ?= .venv

@@ -17,9 +17,12 @@ from pathlib import Path
 
 from stages.clean import params as cleaning
 from stages.cutouts import params as cutting
+from stages.dataset_diffusion import params as drawing
+from stages.dataset_diffusion.params import DatasetDiffusion
 from stages.evaluate import params as evaluating
 from stages.generate import params as generating
 from stages.generate.params import Generate
+from stages.ncdss import params as discovering
 from stages.parts.command import command
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import weights
@@ -44,7 +47,7 @@ PLACES = (
 
 class Params(
     staging.Params, photographing.Params, generating.Params, refining.Params, cleaning.Params, cutting.Params,
-    training.Params, evaluating.Params, primaps.Params,
+    training.Params, evaluating.Params, primaps.Params, discovering.Params, drawing.Params,
 ):  # fmt: skip
     """The whole file."""
 
@@ -65,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_generate(params.generate, params.classes)
     check_refine(params.refine)
     check_train(params.train)
+    check_dataset_diffusion(params.dataset_diffusion)
     for place in PLACES:
         check_place(Path(place, "x"))
 
@@ -114,6 +118,20 @@ def check_train(params: Train) -> None:
     check_oracle(params.method)
     if params.encoder is not None:
         check_weights(weights.find_encoder(params.encoder, params.encoder_revision))
+
+
+def check_dataset_diffusion(params: DatasetDiffusion) -> None:
+    """The line's models: that which draws, those that regions snap to, the encoders. GraftError when one is not here or
+    its weights are cut off."""
+    from stages.parts.pretrained import diffusion as checkpoint
+
+    checkpoint.check(checkpoint.find(params.model, params.revision))
+    for variant in params.variants:
+        masks, train = params.masks_of(variant), params.train_of(variant)
+        if train.drawn and masks.snap.model:
+            weights.locate(masks.snap.model, "dataset_diffusion.masks.snap.model")
+        if train.encoder is not None:
+            check_weights(weights.find_encoder(train.encoder, train.encoder_revision))
 
 
 if __name__ == "__main__":

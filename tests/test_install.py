@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def a_venv_of_a_python_that_is_gone(path: Path) -> None:
     (path.parent / "venv/bin/python").symlink_to("/nowhere/python3.11")
 
 
-LACKING = {
+LACKING: dict[Callable[[Path], None], tuple[str, str]] = {
     no_python: ("Python 3.11: there is no python3.11 that runs", "make PYTHON="),
     python_of_a_shim: ("Python 3.11: there is no python3.11 that runs", "uv python install 3.11"),
     another_python: ("Python 3.11: there is no python3.11 that runs", "make PYTHON="),
@@ -126,7 +127,7 @@ LACKING = {
 
 
 @pytest.mark.parametrize("lacking", LACKING, ids=lambda lacking: lacking.__name__)
-def test_make_says_what_is_missing_before_it_downloads(path: Path, lacking) -> None:
+def test_make_says_what_is_missing_before_it_downloads(path: Path, lacking: Callable[[Path], None]) -> None:
     lacking(path)
     before = {place.relative_to(path.parent) for place in path.parent.rglob("*")}
     status, told = make(path)
@@ -187,11 +188,7 @@ def wheel(folder: Path, name: str) -> None:
             opened.writestr(path, content)
 
 
-def lose(*files: Path) -> None:
-    for file in files:
-        file.unlink()
-
-
+@pytest.mark.slow
 def test_an_installation_that_was_stopped_goes_on(path: Path, tmp_path: Path) -> None:
     """Between two packages, in the middle of one, and before the last word: the same make ends with all of it."""
     names = ("setuptools", "wheel", "Cython", "one", "two", "three")
@@ -206,12 +203,18 @@ def test_an_installation_that_was_stopped_goes_on(path: Path, tmp_path: Path) ->
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "MAKE", "MFLAGS"))}
     env = own | INDEX | {"PIP_FIND_LINKS": str(tmp_path / "wheels"), "PATH": str(path), "PYTHONWARNINGS": "error"}
     packages = repo / ".venv/lib/python3.11/site-packages"
-    for stop in (
+
+    def in_the_middle() -> None:
+        (packages / "three-1.0.dist-info/RECORD").unlink()
+        (packages / "three.py").unlink()
+
+    stops: list[Callable[[], object]] = [
         lambda: None,
         lambda: shutil.rmtree(packages / "two-1.0.dist-info"),
-        lambda: lose(packages / "three-1.0.dist-info/RECORD", packages / "three.py"),
+        in_the_middle,
         lambda: (packages / "one.py").touch(),
-    ):
+    ]
+    for stop in stops:
         stop()
         (repo / ".venv/.ready").unlink(missing_ok=True)
         done = subprocess.run([path / "make", ".venv/.ready"], cwd=repo, env=env, capture_output=True, text=True)

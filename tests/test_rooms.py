@@ -12,7 +12,7 @@ from stages.parts.store.fingerprint import ROOT, file_of, imported_by
 ROOMS = sorted(path.parent.name for path in (ROOT / "stages").glob("*/__init__.py") if path.parent.name != "parts")
 PARTS = [
     "errors", "machine", "shell", "store", "datasets", "sections", "command", "preset", "world", "masks", "prompts",
-    "recording", "pretrained", "segmenter", "measure", "pasting", "learning", "drawing", "engine",
+    "recording", "pretrained", "segmenter", "measure", "pasting", "learning", "drawing", "discovery", "engine",
 ]  # fmt: skip
 EXCEPTED = {"compare", "release"}  # they look at what other rooms made, with the code that made it
 LONGEST, MOST = 250, 12  # lines of a file, files of a room

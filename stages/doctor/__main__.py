@@ -11,7 +11,7 @@ source   ours
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stages.doctor.clone import disk, packages, said_by_dvc, said_by_git
 from stages.doctor.hardware import cpu, gpus, memory, system, torch_computes_with
@@ -19,7 +19,7 @@ from stages.doctor.private import without_paths
 from stages.doctor.training import record, training
 from stages.parts.command import command
 
-PAGE = {
+PAGE: dict[str, Callable[[], str]] = {
     "system": system,
     "cpu": cpu,
     "memory": memory,

@@ -10,9 +10,8 @@ from __future__ import annotations
 import tarfile
 from typing import Any
 
-EXTENDED = (
-    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
-)  # fmt: skip
+RECORDS = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+EXTENDED = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE, *RECORDS)
 MOST = 64 << 10  # bytes of one extended header: a name, some times and owners
 MOST_TOGETHER = 64 << 20  # of all
 MOST_GLOBAL = 4 << 10  # of those that hold for all members behind them, and are gone through for each
@@ -67,6 +66,8 @@ class Header(tarfile.TarInfo):
             member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"an extended header of it: {error}") from None
+        if self.type in RECORDS and self.size and not member.pax_headers:
+            raise tarfile.ReadError("an extended header of it has no record that can be read")
         Header._judge_size(member)  # a pax header may give another than the header itself
         archive.in_a_row = 0
         return member

@@ -53,6 +53,8 @@ def up_to(most: int, blocks: Iterable[bytes], url: str) -> Iterator[bytes]:
 def local(source: str, option: str) -> Path | None:
     """The folder that a path or file:// names; None for http and https. GraftError for what names neither."""
     try:
+        if not source.isprintable():
+            raise ValueError("it has a character that cannot be printed")
         address = urlparse(source)
         if address.scheme in ("http", "https"):
             if not address.hostname or address.port == 0:
@@ -63,8 +65,8 @@ def local(source: str, option: str) -> Path | None:
         if address.scheme not in ("", "file") and "://" in source:
             raise ValueError(f"{address.scheme}:// is not known here")
         path = unquote(address.path) if address.scheme == "file" else source
-        if not path.strip() or "\0" in path:
-            raise ValueError("it is empty" if not path.strip() else "no path has a NUL")
+        if not path.strip():
+            raise ValueError("it is empty")
     except ValueError as error:
         raise GraftError(
             f"{option} {source!r}: {error}; give a folder, file:///..., http://... or https://..."

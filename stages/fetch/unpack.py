@@ -78,7 +78,7 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> None:
             raise  # the disk's
         if isinstance(error, RuntimeError) and "encrypted" in str(error):
             raise GraftError(f"{archive} is refused: {error}; nothing of it was kept") from None
-        told = " ".join(str(error).split())[:200] or type(error).__name__
+        told = " ".join(str(error).split())[:300] or type(error).__name__
         raise GraftError(f"{archive} is damaged ({told}); delete it and fetch it again") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -4,7 +4,7 @@ in    lines/miniature/data/book/train, lines/miniature/data/models/{vae, painter
       and lines/miniature/data/models/diffusion, to go on from
 out   lines/miniature/data/models/diffusion, or diffusion_groups (StableDiffusionPipeline.from_pretrained loads them)
 command   python -m stages.miniature.diffusion         cost   45 min on one core
-          python -m stages.miniature.diffusion groups         30 min on one core: pages with several objects too; the
+          python -m stages.miniature.diffusion groups         10 min on one core: pages with several objects too; the
           text encoder goes on with the UNet, for it has never read of two things
 expected  the scorer finds the asked class in over 90 % of the drawings, after `groups` both of two in over 70 %
           (metrics/miniature.json)
@@ -33,9 +33,9 @@ from stages.parts.command import command
 OUT = Path("lines/miniature/data/models/diffusion")
 OUT_GROUPS = Path("lines/miniature/data/models/diffusion_groups")
 STEPS, LR = 4000, 1e-3
-GROUP_STEPS, GROUP_LR = 1200, 5e-4
+GROUP_STEPS, GROUP_LR = 450, 8e-4
 GROUP_LENGTH = 40  # tokens of a text that names three objects, and their classes again behind it
-SINGLES, GROUPS = 2000, 5000  # pages that are folded into latents
+SINGLES, GROUPS = 800, 2500  # pages that are folded into latents
 
 
 class TextTable:
@@ -106,7 +106,7 @@ def learn_groups() -> None:
     work = work_folder("diffusion", FOLDER / "train", FOLDER / "groups", OUT)
     both = nn.ModuleDict({"encoder": encoder, "unet": unet})
     loss = denoising(unet, speak, *draws)
-    train(both, loss, title="diffusion, groups", steps=GROUP_STEPS, lr=GROUP_LR, folder=work, average=0.995)
+    train(both, loss, title="diffusion, groups", steps=GROUP_STEPS, lr=GROUP_LR, folder=work, average=0.99)
     save(vae, encoder, tokenizer, unet, OUT_GROUPS)
 
 

@@ -42,8 +42,8 @@ from stages.parts.world.pages import SIDE
 OUT = Path("lines/miniature/data/models/sam")
 OUT_GROUPS = Path("lines/miniature/data/models/sam_groups")
 STEPS, BATCH, LR = 3000, 32, 8e-4
-GROUP_STEPS, GROUP_BATCH, GROUP_LR = 700, 16, 4e-4
-ASKED = 2  # prompts about each picture of a group batch: two of its objects, or one object twice
+GROUP_STEPS, GROUP_BATCH, GROUP_LR = 450, 16, 6e-4
+ASKED = 3  # prompts about each picture of a group batch: all of its objects, some of them more than once
 MEAN, STD = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]
 
 

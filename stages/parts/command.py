@@ -31,7 +31,7 @@ OUT_OF_MEMORY = re.compile(
     "can't allocate memory|not enough memory|Cannot allocate memory|bad_alloc|Insufficient memory"
 )
 NO_DEVICE = re.compile(
-    "NVIDIA driver|No CUDA GPUs|not compiled with CUDA|invalid device ordinal|nvalid device string"
+    "NVIDIA driver|No CUDA GPUs|not compiled with \\w+ enabled|invalid device ordinal|nvalid device string"
     "|device type at start of device string|device >= 0|not linked with support for"
     "|with arguments from the '\\w+' backend"
 )
@@ -70,7 +70,7 @@ def command(main: Main) -> Main:
             told = sentence(error)
             if told is None:
                 raise
-            print(f"error: {told}", file=sys.stderr)
+            print("error:", told.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)  # a name may be no text
             raise SystemExit(2) from None
 
     return wrapped

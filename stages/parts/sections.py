@@ -122,7 +122,7 @@ def _odd(name: str) -> str:
 
 
 ClassNames = Annotated[list[str], classes_of(LABELS)]  # of the root line
-Classes = Annotated[ClassNames, Field(min_length=1), AfterValidator(plain), AfterValidator(unlike)]
+Classes = Annotated[ClassNames, Field(min_length=1), AfterValidator(unlike), AfterValidator(plain)]
 Recipes = Annotated[list[Annotated[str, one_of(RECIPES)]], Field(min_length=1), AfterValidator(unlike)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(unlike)]
 

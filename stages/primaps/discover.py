@@ -173,7 +173,7 @@ def sheet(
 
     lines, captions = [], []
     for group in sorted(set(groups.tolist()), key=lambda one: -int((groups == one).sum())):
-        members = np.flatnonzero(groups == group)
+        members = np.flatnonzero(groups == group).tolist()
         mean = votes[members].mean(axis=0)
         nearest = ", ".join(f"{words[k]} {mean[k]:.2f}" for k in np.argsort(-mean, kind="stable")[:NEAREST])
         unknown = sum(found[k].why == "unknown" for k in members)

@@ -140,7 +140,7 @@ def counted(
         for (seed, row), logit in logits.items():
             counts[seed, row] += overlap(logit.argmax(0).numpy(), label, size[seed, row], data.classes)
             if row in SNAPPED:
-                crf, snap = snapped(image, logit, settings.crf.model_dump()), (seed, SNAPPED[row])
+                crf, snap = snapped(image, logit, settings.crf.kernels()), (seed, SNAPPED[row])
                 counts[snap] += overlap(crf, label, size[snap], data.classes)
         regions = overlap(png_array(proposals.read(f"{title}-{uid}")["proposals.png"]), label, IGNORE + 1, data.classes)
         best = regions.argmax(axis=1)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stages.parts.datasets.label_spaces import LABEL_SPACES
 from stages.parts.engine.params import Engine
+from stages.parts.masks.params import Crf
 from stages.parts.sections import (
     Count,
     NonNegative,
@@ -22,15 +23,6 @@ from stages.parts.sections import (
 )  # fmt: skip
 
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
-
-
-class Crf(Section):
-    iterations: Number
-    bilateral_weight: NonNegative
-    bilateral_xy: Positive
-    bilateral_rgb: Positive
-    gaussian_weight: NonNegative
-    gaussian_xy: Positive
 
 
 class Folder(Section):

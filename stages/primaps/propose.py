@@ -111,7 +111,7 @@ def label_maps(settings: Propose, features: KeptFeatures, images: Sequence[Pictu
     found = propose(
         features(pixels(images)), threshold=s.threshold, pca=s.pca, centred=s.centred, coverage=s.coverage, most=s.most
     )
-    crf = s.crf.model_dump()
+    crf = s.crf.kernels()
     return [
         proposal_labels(image, one.maps, median=s.median, least=s.least, confidence=s.confidence, crf=crf)
         for image, one in zip(images, found, strict=True)

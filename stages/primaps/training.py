@@ -170,7 +170,7 @@ class View:
         if grey:
             image = T.rgb_to_grayscale(image, 3)
         if blur:
-            sigma = float(self.rng.uniform(*s.blur))
+            sigma = float(self.rng.uniform(s.blur[0], s.blur[1]))
             side = 2 * max(1, round(3 * sigma)) + 1
             image = T.gaussian_blur(image, [side, side], [sigma, sigma])
         return image[None]

@@ -14,10 +14,10 @@ from stages.parts.datasets.labels import IGNORE
 from stages.parts.errors import GraftError
 from stages.parts.masks.contour import Mask
 from stages.parts.masks.dense_crf import dense_crf
+from stages.parts.masks.points import normalise, sigmoid
 from stages.parts.masks.principal import principal_mask
 from stages.parts.masks.propagation import labels, spread
 from stages.parts.masks.sam_prompts import prompt
-from stages.parts.masks.seed import normalise, sigmoid
 from stages.parts.pretrained.features import Features
 from stages.parts.pretrained.promptable import CHOICES, Candidates, Image, Promptable
 from stages.parts.pretrained.sam import Sam

@@ -7,25 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.parts.engine.params import Engine
+from stages.parts.masks.params import Crf
 from stages.parts.masks.sam_prompts import STYLES
 from stages.parts.pretrained.promptable import CHOICES
 from stages.parts.sections import Classes, Count, Number, Pixels, Section, Sections, one_of
 
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
-
-
-# The lattice of pydensecrf counts its cells in 16 bits: a reach of next to nothing would write past their end.
-Reach = Annotated[float, Field(ge=0.5, le=4096.0)]
-Weight = Annotated[float, Field(ge=0.0, le=1e6)]
-
-
-class Crf(Section):
-    iterations: Number
-    bilateral_weight: Weight
-    bilateral_xy: Reach
-    bilateral_rgb: Reach
-    gaussian_weight: Weight
-    gaussian_xy: Reach
 
 
 class SelfAttention(Section):

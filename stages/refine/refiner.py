@@ -13,8 +13,8 @@ from stages.parts.masks import scores
 from stages.parts.masks.contour import Mask
 from stages.parts.masks.dense_crf import dense_crf
 from stages.parts.masks.doubt import alpha, doubted
+from stages.parts.masks.points import hard_seed, normalise
 from stages.parts.masks.scores import Score
-from stages.parts.masks.seed import hard_seed, normalise
 from stages.parts.pretrained.clip import Clip, isolate
 from stages.refine.methods import Drawn, Found, Method, undoubted
 

@@ -17,7 +17,7 @@ from stages.generate import sampler
 from stages.miniature.book import Book
 from stages.miniature.vae import to_pixels
 from stages.parts.masks.dense_crf import dense_crf
-from stages.parts.masks.seed import hard_seed
+from stages.parts.masks.points import hard_seed
 from stages.parts.pretrained.clip import Clip
 from stages.parts.recording.ovam import record, word_maps
 from stages.parts.recording.unet import cross_attention, embed

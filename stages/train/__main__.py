@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe, number, workers = _arguments(argv)
     params = read(Params)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, which train one segmenter together
-    with alone(Path(f"data/.work/{recipe}-{seed}")) if first else contextlib.nullcontext():
+    with alone(Path(f"data/.work/{recipe}-{number}")) if first else contextlib.nullcontext():
         from stages.train.training import train  # here, for torch and mmseg take seconds to load
 
         train(params.train, params.engine.threads, recipe, number, workers)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from stages.generate.sampler import load
 from stages.miniature.book import Book
 from stages.parts.masks.dense_crf import dense_crf
-from stages.parts.masks.seed import hard_seed
+from stages.parts.masks.points import hard_seed
 from stages.parts.sections import read
 from stages.preflight import Params
 from stages.refine.methods import Drawn, open_method

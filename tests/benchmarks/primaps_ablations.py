@@ -83,7 +83,7 @@ def overlay(values: dict[str, Any], row: Mapping[str, Any]) -> None:
 
 
 def proposals_of(params: Params, features: KeptFeatures, split: Split, name: str) -> dict[str, np.ndarray]:
-    found = {}
+    found = dict[str, np.ndarray]()
     for uids in tqdm(split.blocks(params.primaps.propose.batch), desc=f"propose {name}", leave=False):
         labels = label_maps(params.primaps.propose, features, [split.read(uid)[0] for uid in uids])
         found |= {f"{name}-{uid}": label for uid, label in zip(uids, labels, strict=True)}

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     few = regions(8, 768, SIDE // PATCH)
     for pca in ("exact", 4):
         start = time.process_time()
-        found = propose(few, pca=pca, **SETTINGS)  # type: ignore[arg-type]
+        found = propose(few, pca=pca, **SETTINGS)
         cost[f"proposals, pca {pca}"] = (time.process_time() - start) / len(few)
     image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     start = time.process_time()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from stages.parts.masks.principal import cosines, flat_cells, unit_cells
 from stages.parts.masks.proposals import Pca, Proposals, _published_directions, propose
 
-SETTINGS = {"threshold": 0.4, "centred": False, "coverage": 0.95, "most": 64}
+SETTINGS: dict[str, Any] = {"threshold": 0.4, "centred": False, "coverage": 0.95, "most": 64}
 
 
 def regions(count: int, channels: int, side: int, regions: int = 8) -> Tensor:

@@ -107,12 +107,25 @@ def test_a_second_run_predicts_nothing_and_changes_nothing(capsys: pytest.Captur
 def test_a_part_that_was_lost_is_made_again_to_the_same_bytes(capsys: pytest.CaptureFixture):
     main(["baseline", "0"])
     first = everything()
-    index = Path("data/evaluated/baseline-0/val/index.jsonl")
-    lines = index.read_text().splitlines(keepends=True)
-    index.write_text("".join(lines[:1] + lines[2:]))
+    (shard,) = Path("data/evaluated/baseline-0/val").glob("*.tar")
+    content = bytearray(shard.read_bytes())
+    content[600] ^= 1  # in the first sample's picture
+    shard.write_bytes(content)
     main(["baseline", "0"])
     assert everything() == first
     assert "kept 4, made 1" in capsys.readouterr().out
+
+
+def test_a_line_that_the_index_lost_costs_no_sample(capsys: pytest.CaptureFixture):
+    main(["baseline", "0"])
+    first = everything()
+    index = Path("data/evaluated/baseline-0/val/index.jsonl")
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join(lines[:1] + lines[2:]))
+    capsys.readouterr()
+    main(["baseline", "0"])
+    assert everything() == first
+    assert "on val: kept 5, made 0" in capsys.readouterr().out
 
 
 def test_other_weights_are_other_predictions(capsys: pytest.CaptureFixture):

@@ -119,9 +119,9 @@ BOMBS: dict[str, tuple[Make, str]] = {
 }  # fmt: skip
 DAMAGED: dict[str, Make] = {
     "a sparse size of words": tgz(pax(("GNU.sparse.realsize", "abc")), header(), END),
-    "a size of 5 000 digits": tgz(pax(("size", "9" * 5000)), header(), END),
+    "a size of 5 000 digits": tgz(pax(("size", "9" * 5000)), header("a", 4), padded(b"good"), END),
     "a size below zero": tgz(pax(("size", "-1024")), header("a", 4), padded(b"good"), END),
-    "a pax header of no records": tgz(header("pax", 9, tarfile.XHDTYPE) + padded(b"99 x=y\n\0\0"), header(), END),
+    "a pax header of no records": tgz(header("pax", 9, tarfile.XHDTYPE) + padded(b"no record"), header(), END),
     "a header that is damaged behind a whole file": tgz(header("a", 4), padded(b"good"), b"x" * 512, END),
     "a pax header that is damaged behind a whole file": tgz(
         header("a", 4), padded(b"good"), header("p", 9, tarfile.XHDTYPE) + padded(b"nonsense!"), header("b"), END

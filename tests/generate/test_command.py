@@ -222,16 +222,16 @@ def test_a_folder_has_no_revision(project: Path, capsys: pytest.CaptureFixture[s
     ("path", "damaged", "sentence"),
     [
         ("model_index.json", None, "generate.model model is no diffusers model, it has no model_index.json"),
-        ("model_index.json", b"{", "model/model_index.json is damaged; bring it back"),
-        ("model_index.json", b"[]", "model/model_index.json is damaged, it holds no table; bring it back"),
+        ("model_index.json", b"{", "model/model_index.json is no valid JSON; bring it back"),
+        ("model_index.json", b"[]", "model/model_index.json holds no table; bring it back"),
         ("model_index.json", b'{"_class_name": "FluxPipeline"}', "is a FluxPipeline; this stage can record Stable"),
         ("unet/diffusion_pytorch_model.safetensors", None, "model/unet has no *.safetensors file"),
         ("unet/diffusion_pytorch_model.safetensors", b"", "pytorch_model.safetensors is damaged (Error while"),
         ("vae/diffusion_pytorch_model.safetensors", b"version https://git-lfs", "safetensors is damaged (Error"),
-        ("unet/config.json", b"{", "model/unet/config.json is damaged; bring it back"),
+        ("unet/config.json", b"{", "model/unet/config.json is no valid JSON; bring it back"),
         ("unet/config.json", b"{}", "generate.model model cannot be loaded ("),
-        ("scheduler/scheduler_config.json", None, "generate.model model cannot be loaded ("),
-        ("tokenizer/tokenizer.json", None, "model/tokenizer has neither tokenizer.json nor merges.txt"),
+        ("scheduler/scheduler_config.json", None, "model/scheduler/scheduler_config.json is missing; bring it back"),
+        ("tokenizer/tokenizer.json", None, "model/tokenizer has neither tokenizer.json nor vocab.json with merges.txt"),
     ],
 )
 def test_a_broken_model_is_one_sentence(

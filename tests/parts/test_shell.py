@@ -74,7 +74,7 @@ def test_what_a_shell_leaves_does_no_harm(told: Path, shell: str) -> None:
 
 
 def test_the_locked_packages_come_before_those_of_another_project(told: Path) -> None:
-    for name in ("numpy", "ruamel", "matplotlib", "queue"):
+    for name in ("numpy", "matplotlib", "dateutil", "queue"):
         (told / "other" / name).mkdir(parents=True)
         (told / "other" / name / "__init__.py").write_text("raise ImportError('of another project')")
     done = run(told, "-m", "stages.told", env=outside({"PYTHONPATH": str(told / "other")}))

@@ -52,14 +52,14 @@ def test_the_whole_line(world: Path, capsys: pytest.CaptureFixture[str]) -> None
         checks = list(csv.DictReader(file))
     assert [row["step"] for row in checks] == ["2", "4", "6", "8"]
     summary.main([])
-    found = json.loads(Path("metrics/primaps/summary.json").read_text())
-    assert found.keys() == {"streets"} and found["streets"].keys() == ROWS
+    summed = json.loads(Path("metrics/primaps/summary.json").read_text())
+    assert summed.keys() == {"streets"} and summed["streets"].keys() == ROWS
     runs = list(json.loads(Path("metrics/primaps/sets/streets.json").read_text())["test"].values())
-    for row in ROWS:
-        values = [run[row]["mIoU"] for run in runs]
-        assert found["streets"][row]["mIoU"]["mean"] == pytest.approx(np.mean(values), abs=0.01)
-        assert found["streets"][row]["mIoU"]["std"] == pytest.approx(np.std(values, ddof=1), abs=0.01)
-        assert all(0 <= run[row][score] <= 100 for run in runs for score in ("mIoU", "Acc"))
+    for name in ROWS:
+        values = [run[name]["mIoU"] for run in runs]
+        assert summed["streets"][name]["mIoU"]["mean"] == pytest.approx(np.mean(values), abs=0.01)
+        assert summed["streets"][name]["mIoU"]["std"] == pytest.approx(np.std(values, ddof=1), abs=0.01)
+        assert all(0 <= run[name][score] <= 100 for run in runs for score in ("mIoU", "Acc"))
     assert "| streets | em |" in capsys.readouterr().out
 
 

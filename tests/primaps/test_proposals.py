@@ -193,7 +193,7 @@ def test_confidence_is_that_of_a_cells_own_label() -> None:
 
 
 def test_the_crf_moves_an_edge_to_the_pictures() -> None:
-    label = labelled(two_halves(), crf=OFF | {"iterations": 10})  # type: ignore[arg-type]
+    label = labelled(two_halves(), crf=OFF | {"iterations": 10})
     assert (label[:, 8:] == 2).all() and (label[:, :8] == 1).all()
 
 

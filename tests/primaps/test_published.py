@@ -15,7 +15,7 @@ from tests.primaps.fixtures import published_fixture, published_image
 
 SETTINGS = {name: PRESETS["published"]["propose"][name] for name in ("threshold", "pca", "centred", "coverage", "most")}
 CRF: Kernels = PRESETS["published"]["propose"]["crf"]
-NO_CRF: Kernels = CRF | {"iterations": 0}  # type: ignore[assignment]
+NO_CRF: Kernels = CRF | {"iterations": 0}
 A, B = (16, 12), (24, 10)
 
 

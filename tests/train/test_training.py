@@ -35,7 +35,7 @@ def test_two_trainings_give_the_same_bytes_and_leave_nothing_else(root: Path):
     assert {"loss", "source.loss", "mix.loss", "mix.quality"} <= rows[0].keys()
     assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["source.loss"]) + float(rows[0]["mix.loss"]), rel=1e-4)
     assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    assert not list(root.glob("data/.work/*"))
+    assert not list(root.glob("data/.work/**/*"))
     assert {path.name for path in root.iterdir()} == {"data", "models", "params.yaml"}
 
 

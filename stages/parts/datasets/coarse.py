@@ -6,6 +6,7 @@ supercategory (Caesar et al. 2018; Ji et al., IIC, 2019), Potsdam-3 ISPRS Potsda
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain, repeat
 
 from stages.parts.datasets.idmaps import IdMap, Layout, idmap
@@ -53,7 +54,7 @@ COARSE = {
 }
 
 
-def coarse_idmap(ids: str | dict[int, str], labels: LabelSpace, where: str) -> IdMap:
+def coarse_idmap(ids: str | Mapping[int, str], labels: LabelSpace, where: str) -> IdMap:
     """The map of this name as train ids of the label space: one of COARSE, where the space is its own, or one of
     idmaps.py; Cityscapes-27 is its `cityscapes` in the label space cityscapes_27. GraftError as of idmap."""
     if isinstance(ids, str) and ids in COARSE and COARSE[ids][0] == labels:

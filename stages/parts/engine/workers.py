@@ -27,7 +27,7 @@ from stages.parts.machine import arithmetic
 Work = Callable[[Any], Any]
 Opener = Callable[[str], Work]
 RESTARTS = 3  # of one Ray worker, before its death counts as the job's fault
-PLACED = 120.0  # seconds until a Ray worker that the cluster has room for is surely started
+PLACED = 60.0  # seconds until a Ray worker that the cluster has room for is surely started
 
 
 class Pool(Protocol):
@@ -182,8 +182,8 @@ def _reach(address: str) -> None:
 
 @contextmanager
 def _cluster(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
-    """Ray workers: as many as asked for, else one per GPU of the cluster, else one; no more than it has free GPUs, or
-    without any GPU free CPU cores.
+    """Ray workers: as many as asked for, else one per GPU of the cluster, else one; no more than it has GPUs, or
+    without any GPU CPU cores.
 
     Every node must see the repo and the model at the same path."""
     import ray
@@ -205,8 +205,8 @@ def _cluster(opener: Opener, engine: Engine, jobs: int) -> Iterator[Pool]:
         ) from None
     try:
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        room = max(int(ray.available_resources().get("GPU" if gpus else "CPU", 0)), 1)
-        yield _Ray(opener, min(engine.workers or max(gpus, 1), jobs), room, gpu=gpus > 0)
+        cores = max(int(ray.cluster_resources().get("CPU", 0)), 1)
+        yield _Ray(opener, min(engine.workers or max(gpus, 1), jobs), gpus or cores, gpu=gpus > 0)
     except RayTaskError as error:
         raise error.cause from None
     except RayActorError as error:

@@ -1,4 +1,8 @@
-"""Seed mask -> points for SAM. All in pixels, (n, 2) float64 in (x, y) order, x = column, inside of the image."""
+"""Attribution map -> seed mask -> points for SAM.
+
+The map is normalised by its maximum and cut at a threshold, as in UCG, whose binarisation is OVAM's. Points are in
+pixels, (n, 2) float64 in (x, y) order, x = column, inside of the image.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,27 @@ ARM_X = 50 / 512
 ARM_Y = 25 / 512
 INSIDE = 5  # as many as the cross has
 MARGIN = 1 / 16  # how far from the seed a background point stays, as a share of the image's shorter side
+
+
+def normalise(attribution: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A / max A, (H, W) float32 in [0, 1]: by the maximum, not min-max, so that a flat map stays flat.
+
+    Negative values become 0. A map without a positive finite maximum becomes all 0: it points nowhere.
+    """
+    peak = float(np.max(attribution))
+    if not (np.isfinite(peak) and peak > 0.0):
+        return np.zeros(attribution.shape, dtype=np.float32)
+    return np.maximum(attribution / np.float32(peak), 0.0).astype(np.float32)
+
+
+def hard_seed(attribution: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """(H, W) bool: normalised attribution strictly above the threshold; empty if the map points nowhere."""
+    return normalise(attribution) > threshold
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / (1 + exp(-x)), without overflow."""
+    return (0.5 * (1.0 + np.tanh(0.5 * logits))).astype(np.float32)
 
 
 def cross(seed: Seed) -> Points:

@@ -29,7 +29,7 @@ def linear_probe(features: Maps, labels: NDArray[np.uint8], unseen: Maps, classe
     truth, rng = torch.from_numpy(labels.astype(np.int64)), np.random.default_rng(seed)
     layer = torch.nn.Conv2d(features.shape[1], classes, 1)
     torch.nn.init.zeros_(layer.weight)
-    torch.nn.init.zeros_(layer.bias)
+    torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # a layer has one unless it is told otherwise
     optimiser = torch.optim.AdamW(layer.parameters(), lr=LR, weight_decay=DECAY)
     for step in range(STEPS):
         for group in optimiser.param_groups:

@@ -4,6 +4,7 @@ A sample's key is a hash of everything that made it, its sha256 one of everythin
 samples of its folder whose key and sha256 both match, makes the others, and leaves the same bytes as a run
 from nothing. While it runs, or after it was killed, the folder also holds
     .partial/<uid>.<key>.tar   one finished sample each, its row in the member ".row"
+    .lock                      of the run that is at work: see lock.py
 stages/parts/store/shards.py tells the format of a finished folder.
 """
 
@@ -18,7 +19,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.parts.errors import GraftError
 from stages.parts.store.atomic import write_changed
 from stages.parts.store.keys import canonical, file_hash, key
 from stages.parts.store.lock import LOCK, alone
@@ -115,9 +115,7 @@ def _matching(folder: Path, wanted: Mapping[str, str], title: str) -> dict[str, 
     found = [stored for stored in _on_disk(folder) if wanted.get(stored.row["uid"]) == stored.row["key"]]
     for stored in tqdm(found, desc=f"{title}: checking", unit="sample", delay=2, leave=False):
         uid = stored.row["uid"]
-        try:
-            stored.files()
-        except GraftError:
+        if stored.whole() is None:
             damaged.add(uid)
         else:
             kept.setdefault(uid, stored)
@@ -188,10 +186,10 @@ def _persist(folder: Path, sample: Sample, waiting: int) -> Stored:
 
 
 def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str, beside: Collection[str]) -> None:
-    """Pack the samples into shards, each with its rows beside it, then write the index, then delete all else."""
+    """Pack the samples into shards, write the rows beside each, then the index, then delete all else."""
     for path in set((folder / PARTIAL).glob("*")) - {one.path for one in stored.values()}:
         path.unlink()  # makes room: samples of another setting, which the end of this run would delete anyway
-    uids, lines, written = sorted(stored), [], {INDEX, LOCK}
+    uids, rows = sorted(stored), dict[str, str]()
     groups = [[stored[uid] for uid in uids[k : k + shard_size]] for k in range(0, len(uids), shard_size)]
     for number, group in enumerate(tqdm(groups, desc=f"{title}: packing", unit="shard", delay=2, leave=False)):
         shard = f"{number:05d}-{key(samples=[one.row['sha256'] for one in group])[:12]}.tar"
@@ -199,11 +197,12 @@ def _finish(folder: Path, stored: dict[str, Stored], shard_size: int, title: str
         if not is_tar_of(folder / shard, _members(group)):
             needed = sum(size for one in group for _, size in one.spans.values())
             write_tar(folder / shard, _members(group), needed)
-        rows = "".join(canonical(one.row | {"shard": shard}) + "\n" for one in group)
-        write_changed(folder / rows_name(shard), rows)
-        lines.append(rows)
-        written |= {shard, rows_name(shard)}
-    changed = write_changed(folder / INDEX, "".join(lines))
+        rows[shard] = "".join(canonical(one.row | {"shard": shard}) + "\n" for one in group)
+    # After the tars: a disk that is full by then leaves the old index with its own rows alone.
+    for shard, lines in rows.items():
+        write_changed(folder / rows_name(shard), lines)
+    changed = write_changed(folder / INDEX, "".join(rows.values()))
+    written = {INDEX, LOCK, *rows, *map(rows_name, rows)}
     _sweep(folder, written | (set() if changed else set(beside)))
 
 

@@ -50,15 +50,22 @@ class Stored:
 
     def files(self) -> dict[str, bytes]:
         """The members, suffix -> content. GraftError when they and the row do not match the row's sha256."""
+        files = self.whole()
+        if files is None:
+            raise GraftError(
+                f"{self.path}: sample {self.row['uid']} is missing or damaged; {way_back(self.path.parent)}"
+            )
+        return files
+
+    def whole(self) -> dict[str, bytes] | None:
+        """The members, or None when they and the row do not match the row's sha256."""
         files = {}
         # Opened anew each time: a handle kept open would share its position among forked data-loader workers.
         with contextlib.suppress(FileNotFoundError), open(self.path, "rb") as tar:
             for suffix, (offset, size) in self.spans.items():
                 tar.seek(offset)
                 files[suffix] = tar.read(size)
-        if content_hash(self.row, files) == self.row["sha256"]:
-            return files
-        raise GraftError(f"{self.path}: sample {self.row['uid']} is missing or damaged; {way_back(self.path.parent)}")
+        return files if content_hash(self.row, files) == self.row["sha256"] else None
 
 
 class Shards:

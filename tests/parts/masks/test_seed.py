@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.parts.masks.dense_crf import dense_crf, unary
-from stages.parts.masks.seed import hard_seed, normalise
+from stages.parts.masks.points import hard_seed, normalise
 
 # The published weights, spatial sigmas for 64 px. Together they have to beat log 99 = 4.6 to flip a pixel.
 CRF: dict[str, Any] = {
