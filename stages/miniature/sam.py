@@ -67,13 +67,27 @@ def build() -> SamModel:
     )
     decoder = SamMaskDecoderConfig(hidden_size=64, mlp_dim=256, num_attention_heads=4, iou_head_hidden_dim=64)
     torch.manual_seed(0)
-    return SamModel(
-        SamConfig(
-            vision_config=vision.to_dict(),
-            prompt_encoder_config=prompt.to_dict(),
-            mask_decoder_config=decoder.to_dict(),
+    return localised(
+        SamModel(
+            SamConfig(
+                vision_config=vision.to_dict(),
+                prompt_encoder_config=prompt.to_dict(),
+                mask_decoder_config=decoder.to_dict(),
+            )
         )
     )
+
+
+@torch.no_grad()
+def localised(model: SamModel) -> SamModel:
+    """The model with position frequencies of standard deviation 1, as in the published SAM.
+
+    transformers draws them with half of the encoder's width (64 here): then two pixels side by side have nothing in
+    common, and what is asked at a place says nothing about it."""
+    frequencies = model.shared_image_embedding.positional_embedding
+    frequencies.div_(frequencies.std())
+    model.prompt_encoder.shared_embedding.positional_embedding = frequencies
+    return model
 
 
 def point_prompts(mask: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -212,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         train(model, alone(model, Book("train"), device), title="sam", steps=STEPS, lr=LR, folder=work, **options)
         save(model, OUT)
         return
-    model = load_model(SamModel, OUT).train()
+    model = localised(load_model(SamModel, OUT)).train()
     work = work_folder("sam", FOLDER / "train", FOLDER / "groups", OUT)
     loss = among_others(model, Book("train"), Book("groups"), device)
     train(model, loss, title="sam, groups", steps=GROUP_STEPS, lr=GROUP_LR, folder=work, **options)

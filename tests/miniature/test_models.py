@@ -41,3 +41,13 @@ def test_the_readme_tells_these_figures() -> None:
     said = ", ".join(f"{kind} {round(100 * FIGURES['scorer_on_drawings'][kind])} %" for kind in SUBTYPES)
     assert said in readme
     assert f"| {FIGURES['sam_iou']['cross']:.3f} |" in readme
+
+
+def test_the_vit_sees_what_random_weights_do_not() -> None:
+    known, random = FIGURES["vit"]["vit"], FIGURES["vit"]["random"]
+    assert known["streets_miou"] >= random["streets_miou"] + 10
+    assert known["photos_miou"] > random["photos_miou"] and known["photos_knn"] > random["photos_knn"]
+
+
+def test_the_saliency_net_finds_objects_of_photos() -> None:
+    assert FIGURES["saliency"]["max_f"] >= 0.90
