@@ -50,6 +50,8 @@ POSITION = 0.1  # scale of the position embeddings at the start: with 1 the teac
 class Scaled(nn.Module):
     """A fixed table times one number that is learned."""
 
+    table: Tensor
+
     def __init__(self, table: Tensor) -> None:
         super().__init__()
         self.register_buffer("table", table)
