@@ -53,14 +53,9 @@ def patch_colours(side: int) -> Look:
 
     def look(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         b, h, w, c = images.shape
-<<<<<<< HEAD
         cells = images.reshape(b, h // side, side, w // side, side, c).astype(np.float32) / 255
         patches = cells.transpose(0, 2, 4, 5, 1, 3).reshape(b, -1, h // side, w // side)
         return patches.astype(np.float32, copy=False)
-=======
-        cells = images.reshape(b, h // side, side, w // side, side, c)
-        return (cells / 255).astype(np.float32).transpose(0, 2, 4, 5, 1, 3).reshape(b, -1, h // side, w // side)
->>>>>>> world
 
     return look
 

@@ -28,13 +28,8 @@ def linear_probe(features: Maps, labels: NDArray[np.uint8], unseen: Maps, classe
     known, size = torch.from_numpy((features - mean) / spread), labels.shape[1:]
     truth, rng = torch.from_numpy(labels.astype(np.int64)), np.random.default_rng(seed)
     layer = torch.nn.Conv2d(features.shape[1], classes, 1)
-<<<<<<< HEAD
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # a layer has one unless it is told otherwise
-=======
-    for parameter in layer.parameters():
-        torch.nn.init.zeros_(parameter)
->>>>>>> world
     optimiser = torch.optim.AdamW(layer.parameters(), lr=LR, weight_decay=DECAY)
     for step in range(STEPS):
         for group in optimiser.param_groups:
