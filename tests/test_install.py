@@ -15,7 +15,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOOLS = ("sh", "make", "uname", "df", "du", "awk", "sed", "ls", "dirname", "touch", "rm", "cc", "gcc", "c++", "g++")
+TOOLS = ("sh", "make", "uname", "df", "du", "awk", "sed", "ls", "dirname", "touch", "rm")
+# The compilers, by their usual names and by those that this Python was built with: Debian's names the machine too.
+C, CXX = (
+    {*usual, (sysconfig.get_config_var(name) or usual[0]).split()[0]}
+    for name, usual in (
+        ("CC", ("gcc", "cc")),
+        ("CXX", ("g++", "c++")),
+    )
+)
 INDEX = {"PIP_NO_INDEX": "1"}  # no network is asked for
 
 
@@ -24,7 +32,7 @@ def path(tmp_path: Path) -> Path:
     """The only folder on PATH: what `make` needs, and Python 3.11 under that name alone."""
     folder = tmp_path / "path"
     folder.mkdir()
-    for tool in TOOLS:
+    for tool in (*TOOLS, *C, *CXX):
         if found := shutil.which(tool):
             (folder / tool).symlink_to(found)
     script(folder / "python3.11", f'exec {Path(sys.executable).resolve()} "$@"')
@@ -66,17 +74,17 @@ def under_another_name(path: Path) -> None:
 
 
 def no_compiler(path: Path) -> None:
-    for name in ("g++", "c++"):
+    for name in CXX:
         (path / name).unlink(missing_ok=True)
 
 
 def no_c_compiler(path: Path) -> None:
-    for name in ("gcc", "cc"):
+    for name in C:
         (path / name).unlink(missing_ok=True)
 
 
 def a_compiler_without_headers(path: Path) -> None:
-    for name in ("g++", "c++"):
+    for name in CXX:
         script(path / name, "exit 1")
 
 
