@@ -18,7 +18,7 @@ from stages.parts.datasets.label_spaces import SMALL_VOC
 from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.store.samples import Sample, build, key, png_bytes
 from tests.dataset_diffusion.pieces import CLIP_LIKE, tokenizer_of
-from tests.parts.recording.conftest import pipeline
+from tests.parts.recording.conftest import TINY_UNET, pipeline
 
 ROOT = Path(__file__).parents[2]
 SIDE = 32
@@ -30,16 +30,8 @@ WORDS = [*CLIP_LIKE, ["truck"], ["train"], ["motor", "cycle"], ["a"], ["and"], [
 def drawer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a Stable Diffusion of random weights, two levels deep, whose latent of 64 pixels is 8 x 8."""
     folder = tmp_path_factory.mktemp("drawer") / "tiny"
-    shape = {
-        "block_out_channels": (8, 16),
-        "layers_per_block": 1,
-        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        "attention_head_dim": (2, 4),
-        "sample_size": 8,
-    }
     words = tokenizer_of(WORDS, longest=32)
-    pipe = pipeline(words, DDIMScheduler(steps_offset=1, clip_sample=False), shape)
+    pipe = pipeline(words, DDIMScheduler(steps_offset=1, clip_sample=False), TINY_UNET)
     with torch.no_grad():  # attention of random weights is so even that its fourth power holds nothing but rounding
         for name, weights in pipe.unet.named_parameters():
             if name.endswith("to_q.weight"):

@@ -48,11 +48,14 @@ def test_a_bad_value_is_one_sentence(file: Path, values: dict[str, Any], said: s
 
 
 @pytest.mark.parametrize(
-    "values", [{"masks.threshold": 0.55}, {"masks.power": 4}, {"masks.uncertain": 0.3}, {"powers": [0, 4]}]
+    "values", [{"masks.threshold": 0.55}, {"masks.power": 2}, {"masks.uncertain": 0.3}, {"powers": [0, 4]}]
 )
 def test_one_changed_value_leaves_every_variant_valid(file: Path, values: dict[str, Any]) -> None:
+    before = read(Params).dataset_diffusion
     set_line(values)
-    read(Params)
+    line = read(Params).dataset_diffusion
+    assert line != before and line.changes == before.changes
+    assert all(line.masks_of(variant) and line.train_of(variant) for variant in line.changes)
 
 
 def test_a_variant_is_the_sections_with_its_own_changes(file: Path) -> None:

@@ -27,6 +27,14 @@ WORDS = "a photo of the passenger freight train station city box truck in on at 
 LETTERS = "abcdefghijklmnopqrstuvwxyz,-"
 SAMPLING = Sampling(steps=2, guidance=5.0, height=64, width=128, branch="cond")
 LATENT = (8, 16)
+TINY_UNET = {
+    "block_out_channels": (8, 16),
+    "layers_per_block": 1,
+    "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    "attention_head_dim": (2, 4),
+    "sample_size": 8,
+}
 
 
 @pytest.fixture(scope="session")
@@ -94,15 +102,7 @@ def pipeline(words: CLIPTokenizer, scheduler: Any, unet: dict[str, Any]) -> Pipe
 def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: CLIPTokenizer) -> Path:
     """The folder of a pipeline whose UNet attends at two resolutions and in its middle block."""
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    shape = {
-        "block_out_channels": (8, 16),
-        "layers_per_block": 1,
-        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        "attention_head_dim": (2, 4),
-        "sample_size": 8,
-    }
-    pipeline(tokenizer, DDIMScheduler(steps_offset=1, clip_sample=False), shape).save_pretrained(folder)
+    pipeline(tokenizer, DDIMScheduler(steps_offset=1, clip_sample=False), TINY_UNET).save_pretrained(folder)
     return folder
 
 
