@@ -36,8 +36,6 @@ def test_every_trainer_runs_and_leaves_a_model_that_opens(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(book, "EDITIONS", {"train": (64, 1), "heldout": (100, 2)})
     monkeypatch.setattr(book, "GROUPS", {"groups": (64, 3)})
-    monkeypatch.setattr(diffusion, "SINGLES", 64)
-    monkeypatch.setattr(diffusion, "GROUPS", 64)
     book.main([])
     folded = AutoencoderKL.from_pretrained(run(monkeypatch, vae))
     assert folded.config.scaling_factor != 0.18215, "the scale is that of this book's latents, not diffusers' own"

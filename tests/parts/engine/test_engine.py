@@ -117,11 +117,10 @@ cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
 cluster.connect()
 held = json.loads(sys.argv[2])
 
-@ray.remote(**held)
 class Held:
     pass
 
-others = [Held.remote()] if held else []
+others = [ray.remote(**held)(Held).remote()] if held else []
 ray.get([one.__ray_ready__.remote() for one in others])
 print(cluster.address, flush=True)
 sys.stdin.read()
