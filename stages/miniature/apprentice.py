@@ -28,9 +28,9 @@ Loss = Callable[[int, np.random.Generator, torch.Generator], Tensor]
 EVERY = 200  # steps between checkpoints
 
 
-def work_folder(name: str, *inputs: Path) -> Path:
+def work_folder(name: str, *inputs: Path, room: str = "stages.miniature") -> Path:
     """Where a training keeps its checkpoint: one folder per code and inputs, so that none resumes another."""
-    version = key(code=fingerprint(f"stages.miniature.{name}"), inputs=[file_hash(path) for path in inputs])
+    version = key(code=fingerprint(f"{room}.{name}"), inputs=[file_hash(path) for path in inputs])
     for other in set((WORK / name).glob("*")) - {WORK / name / version}:
         shutil.rmtree(other) if other.is_dir() else other.unlink()
     return WORK / name / version

@@ -5,8 +5,8 @@ in    lines/miniature/data/book/train, lines/miniature/data/models/{vae, painter
 out   lines/miniature/data/models/diffusion, or diffusion_groups (StableDiffusionPipeline.from_pretrained loads them)
 command   python -m stages.miniature.diffusion         cost   45 min on one core
           python -m stages.miniature.diffusion groups         15 min on a GPU: pages with several objects too; the text
-          encoder goes on with the UNet, for it has never read of two things. The released weights come from two goes, of
-          3 700 and 10 400 steps, each with its own warm-up and cosine
+          encoder goes on with the UNet, for it has never read of two things. The released weights come from two goes,
+          of 3 700 and 10 400 steps, each with its own warm-up and cosine
 expected  the scorer finds the asked class in over 90 % of the drawings, after `groups` both of two in over 70 %
           (metrics/miniature.json)
 source    Rombach et al. 2022, arXiv 2112.10752; Ho and Salimans 2022, arXiv 2207.12598 (text dropped at 10 %)

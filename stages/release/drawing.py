@@ -74,7 +74,7 @@ def drawings(pipe: Any, params: Params) -> list[tuple[NDArray[np.uint8], str]]:
 def drawn(pipe: Any, texts: list[str], first_seed: int, params: Params) -> list[NDArray[np.uint8]]:
     """A drawing (64, 64, 3) uint8 of each text, with the sampling of params.yaml; seeds from first_seed on."""
     settings, found = params.generate, []
-    for start in range(0, len(texts), PER_CLASS):
+    for start in tqdm(range(0, len(texts), PER_CLASS), desc="drawing", unit="batch", delay=2, leave=False):
         batch = texts[start : start + PER_CLASS]
         images = pipe(
             batch,
