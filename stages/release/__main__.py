@@ -46,9 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
     for name in models:
         figures |= EXAMS[name](MADE / name)
-        if name in KEPT:
-            rmtree(SHIPPED / KEPT[name], ignore_errors=True)
-            halved(MADE / name, SHIPPED / KEPT[name]) if name in HALVED else copytree(MADE / name, SHIPPED / KEPT[name])
+        rmtree(SHIPPED / name, ignore_errors=True)
+        halved(MADE / name, SHIPPED / name) if name in HALVED else copytree(MADE / name, SHIPPED / name)
         FIGURES.parent.mkdir(exist_ok=True)
         FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
@@ -117,17 +116,7 @@ EXAMS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "sam_groups": _sam_groups,
     "diffusion_groups": _diffusion_groups,
 }
-# Kept under these names. Those that have seen pages with several objects stand in the place of those they went on from,
-# which they are no worse than on single objects.
-KEPT = {
-    "clip": "clip",
-    "encoder": "encoder",
-    "vit": "vit",
-    "saliency": "saliency",
-    "sam_groups": "sam",
-    "diffusion_groups": "diffusion",
-}
-HALVED = ("vit", "saliency", "sam_groups", "diffusion_groups")  # kept as float16
+HALVED = ("vit", "saliency", "sam_groups", "diffusion_groups")  # kept as float16; the root line's are as trained
 
 
 def halved(made: Path, kept: Path) -> None:
