@@ -31,8 +31,9 @@ from stages.parts.datasets.photo_shards import STORED, jpeg_bytes
 from stages.parts.engine.spread import spread
 from stages.parts.errors import GraftError
 from stages.parts.pretrained import diffusion as checkpoint
+from stages.parts.prompts.aliases import aliases_of
 from stages.parts.prompts.caption_table import Entry, read_table
-from stages.parts.prompts.class_words import appended, token_spans
+from stages.parts.prompts.class_words import appended, class_prompt, one_by_one, token_spans
 from stages.parts.sections import read
 from stages.parts.store.fingerprint import fingerprint
 from stages.parts.store.samples import Sample, build, file_hash, key, npy_bytes
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_model(folder)
     tokenizer = checkpoint.tokenizer(folder)
     check_spans(entries, tokenizer)
+    if name == "one_by_one":
+        entries = separated(entries, line.space, tokenizer)
 
     tasks = work(entries, lambda entry: prompt_of(name, entry, tokenizer), settings)
     about = {f"{k:06d}": entry for k, entry in enumerate(each for each in entries for _ in range(settings.per_caption))}
@@ -80,7 +83,23 @@ def prompt_of(name: Prompt, entry: Entry, tokenizer: Any) -> str:
     """The text that the model reads for an entry."""
     if name == "classes":
         return entry.class_prompt
-    return entry.caption if name == "caption" else appended(tokenizer, entry.caption, entry.classes)
+    return appended(tokenizer, entry.caption, entry.classes) if name == "caption_classes" else entry.caption
+
+
+def separated(entries: Sequence[Entry], space: str, tokenizer: Any) -> list[Entry]:
+    """As many entries, each about one object: the mentions of the captions in turn. A caption whose classes were given
+    and are not mentioned stays as it is."""
+    aliases = aliases_of(space)
+    texts = [
+        (text, classes)
+        for entry in entries
+        for text, classes in [(text, (name,)) for text, name in one_by_one(entry.caption, aliases)]
+        or [(entry.caption, entry.classes)]
+    ]
+    return [
+        Entry(entry.uid, space, text, classes, class_prompt(classes), tuple(token_spans(tokenizer, classes)))
+        for entry, (text, classes) in zip(entries, texts, strict=False)
+    ]
 
 
 def work(entries: Sequence[Entry], prompt: Callable[[Entry], str], settings: Generate) -> list[Task]:

@@ -32,7 +32,8 @@ from stages.parts.sections import (
 )
 from stages.parts.segmenter.further_names import FURTHER
 
-Prompt = Literal["classes", "caption", "caption_classes"]  # what the model reads: the class words, the caption, both
+# What the model reads: the class words, the caption, both; or a text of its own for each object that a caption names.
+Prompt = Literal["classes", "caption", "caption_classes", "one_by_one"]
 Inner = Annotated[float, Field(gt=0.0, lt=1.0)]
 Powers = Annotated[list[Number], Field(min_length=1), AfterValidator(unlike)]
 Pair = Annotated[list[Positive], Field(min_length=2, max_length=2)]

@@ -28,6 +28,7 @@ FLAWS = (
     "bad art, beginner, amateur, distorted face"
 )
 PUBLISHED: dict[str, Any] = {
+    "prompts": ["classes", "caption_classes"],
     "powers": [0, 1, 2, 4],
     "captions": {"count": 40_000},
     "generate": {
@@ -47,6 +48,7 @@ PUBLISHED: dict[str, Any] = {
     "evaluate": {"scales": [1.0], "flip": False},
 }  # fmt: skip
 OURS: dict[str, Any] = {
+    "prompts": ["classes", "one_by_one"],
     "powers": [0, 1, 2, 4],
     "captions": {"count": 300},
     "generate": {
@@ -54,7 +56,7 @@ OURS: dict[str, Any] = {
         "self_halvings": 1, "cross_halvings": 2, "dtype": "float32",
     },
     "masks": {
-        "prompt": "caption_classes", "power": 4, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
+        "prompt": "one_by_one", "power": 4, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
         "crf": {"iterations": 0}, "snap": {"model": "models/miniature/sam"},
         "presence": {"model": "models/miniature/clip"},
     },

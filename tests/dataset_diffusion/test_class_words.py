@@ -8,7 +8,7 @@ from transformers import CLIPTokenizer
 from stages.parts.datasets.label_spaces import LABEL_SPACES, label_space
 from stages.parts.errors import GraftError
 from stages.parts.prompts.aliases import ALIASES, aliases_of, foreground, plural
-from stages.parts.prompts.class_words import appended, mentioned, parsed, token_spans, without_tail
+from stages.parts.prompts.class_words import appended, mentioned, one_by_one, parsed, token_spans, without_tail
 from tests.dataset_diffusion.pieces import CLIP_LIKE, tokenizer_of
 
 
@@ -102,3 +102,32 @@ def test_a_long_caption_loses_its_end_and_never_its_class_words() -> None:
 def test_appending_is_undone() -> None:
     assert without_tail("a man and a dog; person dog", "person dog") == "a man and a dog"
     assert without_tail("a man and a dog", "person dog") == "a man and a dog"
+
+
+@pytest.mark.parametrize(
+    ("caption", "space", "texts"),
+    [
+        (
+            "two garbage trucks and a passenger train in the snow",
+            "small_voc",
+            [
+                ("a photo of a garbage truck in the snow", "truck"),
+                ("a photo of a passenger train in the snow", "train"),
+            ],
+        ),
+        (
+            "A dog, three small kittens and a  man on the sofa",
+            "voc",
+            [
+                ("a photo of a dog", "dog"),
+                ("a photo of a small kitten", "cat"),
+                ("a photo of a man", "person"),
+                ("a photo of a sofa", "sofa"),
+            ],
+        ),
+        ("a train station at night", "small_voc", []),
+        ("", "small_voc", []),
+    ],
+)
+def test_each_object_of_a_caption_has_a_text_of_its_own(caption: str, space: str, texts: list[tuple[str, str]]) -> None:
+    assert one_by_one(caption, aliases_of(space)) == texts

@@ -18,6 +18,9 @@ from stages.dataset_diffusion.painter import Painter, Task, blocks, drawing
 from stages.dataset_diffusion.params import Generate, Params
 from stages.parts.datasets.photo_shards import PhotoShards
 from stages.parts.pretrained.pipeline import open_pipeline, pictures
+from stages.parts.prompts.aliases import aliases_of
+from stages.parts.prompts.caption_table import read_table
+from stages.parts.prompts.class_words import mentioned
 from stages.parts.recording import unet
 from stages.parts.recording.class_maps import ClassMaps, word_maps
 from stages.parts.recording.recorder import listening
@@ -187,3 +190,14 @@ def test_a_table_of_another_tokenizer_is_a_sentence(project: Path, capsys: pytes
 
 def test_the_tiny_project_is_valid(project: Path) -> None:
     assert read(Params).dataset_diffusion.model == "model"
+
+
+def test_one_by_one_draws_every_object_that_the_captions_name_by_itself(project: Path) -> None:
+    captions.main([])
+    entries = read_table(TABLE, "small_voc")
+    main(["one_by_one"])
+    rows = PhotoShards(FOLDER / "one_by_one").rows
+    assert len(rows) == len(entries), "as many drawings as with the other texts"
+    mentions = [name for entry in entries for name in mentioned(entry.caption, aliases_of("small_voc"))]
+    assert [row["classes"] for row in rows] == [[name] for name in mentions[: len(rows)]]
+    assert all(row["prompt"].startswith("a photo of a ") for row in rows)

@@ -35,7 +35,7 @@ READS = {
 
 def test_the_whole_line_runs_and_its_summary_has_every_variant(project: Path) -> None:
     captions.main([])
-    for prompt in ("classes", "caption_classes"):
+    for prompt in ("classes", "one_by_one"):
         generate.main([prompt])
     variants = ("plainest", "full", "full_selftrained", "supervised")
     for variant in variants:

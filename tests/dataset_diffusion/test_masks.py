@@ -42,7 +42,7 @@ def draw(names: dict[str, str] | None = None, space: str = "small_voc", powers: 
     image, maps = halves()
     names = names or {"000000": "", "000001": "flat_map", "000002": ""}
     keys = {uid: key(uid=uid, powers=powers, space=space, rejected=names[uid]) for uid in names}
-    for prompt in ("caption_classes", "classes"):
+    for prompt in ("one_by_one", "classes"):
         build(
             DRAWINGS / prompt,
             keys,
@@ -100,7 +100,7 @@ def test_a_variant_has_its_own_changes_and_one_without_drawings_no_mask(project:
 def test_masks_know_their_drawings(project: Path) -> None:
     draw()
     main(["full"])
-    joined = Joined(DRAWINGS / "caption_classes", FOLDER / "full").verify()
+    joined = Joined(DRAWINGS / "one_by_one", FOLDER / "full").verify()
     assert len(joined) == 2 and set(joined.read("000000")) == {"image.png", "label.png"}
     assert joined.rows[0]["pixels"]["3"] == int((label_of() == 3).sum())
 

@@ -115,7 +115,7 @@ def weights(variant: str, seed: int = 0) -> bytes:
 
 
 def sources(variant: str = "full") -> Sources:
-    return Sources(SMALL_VOC, Joined(DRAWINGS / "caption_classes", FOLDER / variant), None)
+    return Sources(SMALL_VOC, Joined(DRAWINGS / "one_by_one", FOLDER / variant), None)
 
 
 def test_a_training_repeats_itself_to_the_byte_and_another_seed_does_not(masked: Path) -> None:

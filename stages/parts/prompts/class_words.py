@@ -13,12 +13,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stages.parts.errors import GraftError
+from stages.parts.prompts.aliases import plural
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 Span = tuple[int, ...]
 SEPARATOR = "; "
+BEFORE = (  # words that end what a thing is called, seen from it: "two people on the [red bus]"
+    "a an the one two three four five six seven eight nine ten some several many and or of on in at with by near "
+    "beside behind under over from to next is are"
+)
 
 
 def mentioned(caption: str, aliases: Mapping[str, str]) -> list[str]:
@@ -28,6 +33,29 @@ def mentioned(caption: str, aliases: Mapping[str, str]) -> list[str]:
     two phrases that begin at one place the longer: in "a hot dog" there is no dog."""
     found = _pattern(tuple(sorted(aliases, key=lambda phrase: (-len(phrase), phrase)))).finditer(caption.lower())
     return [name for match in found if (name := aliases[" ".join(match.group().split())])]
+
+
+def one_by_one(caption: str, aliases: Mapping[str, str]) -> list[tuple[str, str]]:
+    """For each mention of a class a text about one object of it alone, and the class: "two box trucks and a bus in the
+    snow" -> "a photo of a box truck in the snow" (truck), "a photo of a bus in the snow" (bus). [] without a mention.
+
+    What stands before a mention, up to a comma or one of the words BEFORE, goes with it; what follows the last mention
+    goes with all."""
+    caption = " ".join(caption.split())
+    pattern = _pattern(tuple(sorted(aliases, key=lambda phrase: (-len(phrase), phrase))))
+    found = [match for match in pattern.finditer(caption.lower()) if aliases[match.group()]]
+    rest, texts = caption[found[-1].end() :].strip(" .;,") if found else "", []
+    for match in found:
+        words = caption[: match.start()].replace(",", " , ").split()
+        ends = [k for k, word in enumerate(words) if word == "," or word.lower() in BEFORE.split()]
+        thing = " ".join([*words[ends[-1] + 1 if ends else 0 :], singular(match.group(), aliases)])
+        texts.append((f"a photo of a {thing} {rest}".strip(), aliases[match.group()]))
+    return texts
+
+
+def singular(phrase: str, aliases: Mapping[str, str]) -> str:
+    """The phrase among the aliases whose plural it is; as it is, if there is none."""
+    return next((one for one in aliases if one != phrase and plural(one) == phrase), phrase)
 
 
 @lru_cache(maxsize=8)
