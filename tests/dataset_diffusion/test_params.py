@@ -90,7 +90,7 @@ def test_published_has_the_thresholds_alone(file: Path) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_leaves_models_space_and_variants(file: Path, name: str) -> None:
-    kept = ("space", "photos", "model", "revision", "variants", "seeds", "prompts", "changes")
+    kept = ("space", "photos", "model", "revision", "variants", "seeds", "changes")
     before = read(Params).dataset_diffusion.model_dump(include=set(kept))
     main([name])
     assert read(Params).dataset_diffusion.model_dump(include=set(kept)) == before
