@@ -3,8 +3,8 @@
     python -m stages.dataset_diffusion.preset published          # or ours, which are those of the repo
 
 in      the two tables below
-out     the parts captions, generate, masks, train, evaluate, powers and prompts of the section, comments kept; `git diff` shows
-        every value. The model, the label space, the photos and what variants change stay as they are
+out     the parts captions, generate, masks, train, evaluate, powers and prompts of the section, comments kept;
+        `git diff` shows every value. The model, the label space, the photos and what variants change stay as they are
 cost    none
 expect  published needs a GPU, Stable Diffusion 2.1 base as dataset_diffusion.model at a pinned revision, and VOC's
         captions and photos; where it is trained on COCO: captions.count 80 000, train.iterations 40 000
