@@ -52,12 +52,12 @@ OURS: dict[str, Any] = {
     "powers": [0, 1, 2, 4],
     "captions": {"count": 300},
     "generate": {
-        "steps": 20, "guidance": 5.0, "negative": "grayscale", "height": 64, "width": 64, "batch": 16, "per_caption": 1,
+        "steps": 20, "guidance": 2.0, "negative": "grayscale", "height": 64, "width": 64, "batch": 16, "per_caption": 1,
         "self_halvings": 1, "cross_halvings": 2, "dtype": "float32",
     },
     "masks": {
         "prompt": "one_by_one", "power": 4, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
-        "crf": {"iterations": 0}, "snap": {"model": "models/miniature/sam"},
+        "crf": {"iterations": 0}, "snap": {"model": "models/miniature/sam_groups"},
         "presence": {"model": "models/miniature/clip"},
     },
     "train": {

@@ -17,9 +17,9 @@ from tests.dataset_diffusion.conftest import CLASSES, ROOT, content, fails, set_
 LINE = ROOT / "lines/dataset_diffusion/dvc.yaml"
 STAGES = YAML(typ="safe").load(LINE.read_text())["stages"]
 READS = {
-    "captions": {"${dataset_diffusion.captions.source}", "models/miniature/diffusion/tokenizer"},
-    "generate": {"data/dataset_diffusion/captions.jsonl", "models/miniature/diffusion"},
-    "masks": {"data/dataset_diffusion/drawings", "models/miniature/clip", "models/miniature/sam"},
+    "captions": {"${dataset_diffusion.captions.source}", "models/miniature/diffusion_groups/tokenizer"},
+    "generate": {"data/dataset_diffusion/captions.jsonl", "models/miniature/diffusion_groups"},
+    "masks": {"data/dataset_diffusion/drawings", "models/miniature/clip", "models/miniature/sam_groups"},
     "train": {
         "data/dataset_diffusion/masks/${item.variant}", "${dataset_diffusion.photos}", "models/miniature/encoder",
     },

@@ -168,7 +168,7 @@ def test_a_small_sam_gives_a_region_its_edges_and_keeps_what_it_does_not_agree_w
     image[20:48, 12:52] = (200, 40, 40)
     region, doubt = np.zeros((64, 64), np.bool_), np.zeros((64, 64), np.bool_)
     region[24:44, 18:46] = doubt[18:24, 18:46] = True
-    model = Sam(ROOT / "models/miniature/sam")
+    model = Sam(ROOT / "models/miniature/sam_groups")
     kept, still = Snapping(model, "inside", 1.0)(image, {2: region}, doubt)
     assert (kept[2] == region).all() and (still == doubt).all()  # an IoU of 1 is never reached
     taken, settled = Snapping(model, "inside", 0.0)(image, {2: region}, doubt)
