@@ -1,5 +1,5 @@
-# Three commands: `make repro` runs the main line and prints its table, `make test` checks the code, `make doctor` tells
-# about this machine and this clone.
+# `make repro` runs the main line and prints its table, `make lines` all four systems and theirs, `make test` checks the
+# code, `make doctor` tells about this machine and this clone.
 # The venv is made once, from the lock in requirements.txt.
 
 VENV ?= .venv
@@ -15,12 +15,17 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTH
 
 test test-all: export OMP_NUM_THREADS := 1  # two tests at a time; stages take theirs from engine.threads
 
-.PHONY: repro experiments doctor ship test test-all lint
+.PHONY: repro lines experiments doctor ship test test-all lint
 
 repro: $(READY)  ## the root line, then its table
 	@python -m stages.preflight
 	dvc repro
 	@python -m stages.report --table
+
+lines: $(READY)  ## all four systems, then their table and page; what was stopped goes on
+	@python -m stages.preflight
+	dvc repro -P
+	@python -m stages.compare systems
 
 experiments: $(READY)  ## those of `dvc exp run`: what each changed and what came of it, the best first
 	@python -m stages.compare experiments

@@ -11,8 +11,9 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from stages.compare.__main__ import _lay_out, _params, _scenes, compare, main, table
+from stages.compare.__main__ import compare, main, table
 from stages.compare.cells import Cell, ablation, methods
+from stages.compare.trainings import lay_out, params_of, scenes_of
 from stages.parts.datasets.labels import LABELS
 from stages.parts.errors import GraftError
 from stages.parts.pasting.paste import read_bank
@@ -112,7 +113,9 @@ def test_a_failing_cell_is_one_sentence_and_what_was_finished_stays_in_the_table
 
 
 def test_labels_of_the_target_made_later_are_no_reason_to_train_anew():
-    read = {method: {path.name for path in _scenes({"train": {"method": method}})} for method in ("dacs", "supervised")}
+    read = {
+        method: {path.name for path in scenes_of({"train": {"method": method}})} for method in ("dacs", "supervised")
+    }
     assert read == {"dacs": {"source", "target", "val", "test"}, "supervised": {"oracle", "val", "test"}}
 
 
@@ -134,8 +137,8 @@ def test_every_cell_has_valid_params_and_changes_something():
 
 @pytest.mark.parametrize("cell", ablation("daformer", 3), ids=lambda cell: cell.name)
 def test_every_cell_can_be_laid_out_and_its_params_are_read_back(root: Path, cell: Cell, monkeypatch):
-    asked = _params(cell, 7)
-    _lay_out(root / "cell", cell, asked)
+    asked = params_of(cell, 7)
+    lay_out(root / "cell", cell, asked)
     monkeypatch.chdir(root / "cell")
     laid = read(Params).train
     assert laid.encoder == asked["train"]["encoder"] or Path(str(laid.encoder)).is_absolute()
@@ -145,9 +148,9 @@ def test_every_cell_can_be_laid_out_and_its_params_are_read_back(root: Path, cel
 
 def test_a_cell_finds_an_encoder_of_the_users_own(root: Path, monkeypatch):
     shutil.copytree(root / "models/miniature/encoder", root / "weights/enc")
-    asked = _params(methods()[0], 7)
+    asked = params_of(methods()[0], 7)
     asked["train"]["encoder"] = "weights/enc"
-    _lay_out(root / "cell", methods()[0], asked)
+    lay_out(root / "cell", methods()[0], asked)
     monkeypatch.chdir(root / "cell")
     train = read(Params).train
     assert find_encoder(str(train.encoder), train.encoder_revision).is_file()
