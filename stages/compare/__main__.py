@@ -11,7 +11,7 @@ in      what the stages train and evaluate read: data/scenes, data/cutouts, mode
         systems: the lines' summaries in metrics; by_hand: metrics/by_hand.json and git
 out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
         metrics/compare/NAME.json, rewritten after every cell: base, novel and all mIoU per cell and seed;
-        systems: metrics/{systems,gains}.json, and the table of README.md
+        systems: metrics/{systems,gains}.json, and the tables of README.md and lines/*/README.md
 cost    4 to 8 minutes of one core per cell and seed with the default params
 expect  without cutouts novel mIoU 0; see lines/ucg
 source  means and sample standard deviations over seeds; everything else as in train and evaluate
@@ -35,6 +35,7 @@ from tqdm import tqdm
 from stages.compare.by_hand import by_hand
 from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.compare.experiments import experiments
+from stages.compare.line_tables import write_readmes
 from stages.compare.machines import differences
 from stages.compare.systems import write_systems
 from stages.compare.trainings import MEANS, Result, run_cell
@@ -52,8 +53,15 @@ class Params(training.Params, evaluating.Params):
     """What the stages of a cell read."""
 
 
+def systems() -> str:
+    """The table of four systems, written wherever it stands."""
+    table = write_systems()
+    write_readmes()
+    return table
+
+
 Told = dict[str, dict[str, Result]]  # by the name of the cell and the seed
-LOOKS = {"experiments": experiments, "systems": write_systems, "by_hand": by_hand}  # they train nothing
+LOOKS = {"experiments": experiments, "systems": systems, "by_hand": by_hand}  # they train nothing
 
 
 @command

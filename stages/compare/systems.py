@@ -43,11 +43,13 @@ class Paper:
 
 @dataclass(frozen=True)
 class Line:
-    """A DVC line: where its summary stands, how it is run, and where it is described (a link of README.md)."""
+    """A DVC line: where its summary stands, how it is run, the folder of lines/ that describes it, and the link of
+    README.md to that."""
 
     title: str
     summary: Path
     file: str
+    folder: str
     link: str
 
 
@@ -65,11 +67,15 @@ class Entry:
     paper: Paper = field(default_factory=Paper)
 
 
-UCG = Line("UCG", METRICS / "summary.json", "dvc.yaml", "ucg")
-PRIMAPS = Line("PriMaPs-EM", METRICS / "primaps/summary.json", "lines/primaps/dvc.yaml", "primaps")
-NCDSS = Line("EUMS", METRICS / "ncdss/summary.json", "lines/ncdss/dvc.yaml", "ncdss")
+UCG = Line("UCG", METRICS / "summary.json", "dvc.yaml", "ucg", "ucg")
+PRIMAPS = Line("PriMaPs-EM", METRICS / "primaps/summary.json", "lines/primaps/dvc.yaml", "primaps", "primaps")
+NCDSS = Line("EUMS", METRICS / "ncdss/summary.json", "lines/ncdss/dvc.yaml", "ncdss", "ncdss")
 DATASET = Line(
-    "Dataset Diffusion", METRICS / "dataset_diffusion/summary.json", "lines/dataset_diffusion/dvc.yaml", "dd"
+    "Dataset Diffusion",
+    METRICS / "dataset_diffusion/summary.json",
+    "lines/dataset_diffusion/dvc.yaml",
+    "dataset_diffusion",
+    "dd",
 )
 LINES = (UCG, PRIMAPS, NCDSS, DATASET)
 _DRAWN = [(name, "test", "mIoU") for name in ("full_selftrained", "full")]  # self-training is part of what is published
@@ -114,7 +120,7 @@ def systems() -> tuple[list[Row], list[str]]:
     """The rows that can be read, in order, and a sentence for each line that has not run and each row that it lacks."""
     found = {line.title: told_by(line) for line in LINES}
     missing = [
-        f"{line.title} has not run: there is no {line.summary}; run `dvc repro {line.file}`."
+        f"{line.title} has not run: `dvc repro {line.file}` makes {line.summary.name}."
         for line in LINES
         if found[line.title] is None
     ]
@@ -186,24 +192,30 @@ def row_of(entry: Entry, baseline: Figure, result: Figure) -> Row:
 def block(rows: Sequence[Row], missing: Sequence[str]) -> str:
     """The table in Markdown, then the sentences about what is missing."""
     links = {entry.system: entry.line.link for entry in ENTRIES}
-    lines = [f"| {' | '.join(HEADER)} |", "|---|---|---|---|---|---|---|"]
+    lines: list[Sequence[str]] = [HEADER]
     for row in rows:
         paper = row["paper"]
         published = " → ".join(f"{value:.1f}" for value in (paper["baseline"], paper["result"]) if value is not None)
         system = f"[{row['system']}][{links[row['system']]}]"
         cells = [system, row["needs"], row["set"], shown(row["baseline"]), shown(row["result"]), f"{row['gain']:+.1f}"]
-        lines.append(f"| {' | '.join([*cells, published or '–'])} |")
-    return "\n".join([*lines, *(f"\n{fill(sentence, WIDTH)}" for sentence in missing)])
+        lines.append([*cells, published or "–"])
+    return "\n".join([markdown(lines), *(f"\n{fill(sentence, WIDTH)}" for sentence in missing)])
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table, its header first."""
+    header, *rows = (f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join([header, f"|{'---|' * len(lines[0])}", *rows])
 
 
 def shown(value: Figure) -> str:
     return f"{value['mean']:.1f} ± {value['std']:.1f}"
 
 
-def replaced(text: str, inside: str) -> str:
+def replaced(text: str, inside: str, path: Path = README) -> str:
     """The text with other words between the two marks. GraftError when it lacks one of them."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise GraftError(f"{README} lacks the marks of its table; put these lines where it belongs: {BEGIN} and {END}")
+        raise GraftError(f"{path} lacks the marks of its table; put these lines where it belongs: {BEGIN} and {END}")
     return f"{before}{BEGIN}\n{inside}\n{END}{after}"

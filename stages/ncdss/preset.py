@@ -5,7 +5,7 @@
 in      VALUES below
 out     the section `ncdss` of params.yaml, comments kept; `git diff` shows every value
 cost    none
-expect  parity: full size, and an ImageNet ResNet-50; in the small world several published settings fail (README)
+expect  parity: full size, and an ImageNet ResNet-50; in the small world several published settings fail (lines/ncdss)
 source  parity: the published code of NCDSS; clean: ours
 
 Rows, seeds, classes, folders and models stay as they are, but for the network, and an encoder of another one is

@@ -1,4 +1,4 @@
-"""The small models that git keeps: their size, their layout, and the figures that README tells."""
+"""The small models that git keeps: their size, their layout, and the figures that its page tells."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_sam_cuts_held_out_objects_out() -> None:
     assert FIGURES["sam_iou"]["cross"] >= 0.85
 
 
-def test_the_readme_tells_these_figures() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_their_page_tells_these_figures() -> None:
+    readme = (ROOT / "lines/miniature/README.md").read_text()
     said = ", ".join(f"{kind} {round(100 * FIGURES['scorer_on_drawings'][kind])} %" for kind in SUBTYPES)
     assert said in readme
     assert f"| {FIGURES['sam_iou']['cross']:.3f} |" in readme
