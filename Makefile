@@ -1,6 +1,6 @@
 # `make repro` runs the main line and prints its table, `make lines` all four systems and theirs, `make test` checks the
 # code, `make doctor` tells about this machine and this clone.
-# The venv is made once, from the lock in requirements.txt.
+# The venv is made once, from the lock in requirements.txt, every file by its hash.
 
 VENV ?= .venv
 PYTHON ?= python3.11
@@ -51,13 +51,16 @@ lint: $(READY)
 
 # --no-deps: the lock is complete, and mmcv-lite names an unmaintained mmengine as its dependency (onedl-mmengine
 # stands in for it). What builds the three packages that come as source is pinned too, and must be there first.
+# requirements.hashes.txt is requirements.txt with the hashes of every file of each release, and made from it by
+#     uv pip compile requirements.txt --no-deps --generate-hashes --no-header --no-annotate -o requirements.hashes.txt
 # pip itself is pinned by the Python that made the venv. An installation that was stopped goes on: what is there stays,
 # what pip has downloaded is in its cache, and a package without its RECORD was being written and is installed again.
-INSTALL := $(BIN)/pip install --quiet --no-deps --disable-pip-version-check
-$(READY): requirements.txt
+INSTALL := $(BIN)/pip install --quiet --no-deps --require-hashes --disable-pip-version-check
+$(READY): requirements.hashes.txt
 	@sh .ci/machine "$(PYTHON)" "$(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	@for one in $(VENV)/lib/python3.11/site-packages/*.dist-info; do [ -f "$$one/RECORD" ] || rm -rf "$$one"; done
-	$(INSTALL) -c requirements.txt setuptools wheel Cython
-	$(INSTALL) --no-build-isolation -r requirements.txt
+	@awk '/^(cython|setuptools|wheel)==/,/[^\\]$$/' requirements.hashes.txt > $(VENV)/build.txt
+	$(INSTALL) -r $(VENV)/build.txt
+	$(INSTALL) --no-build-isolation -r requirements.hashes.txt
 	touch $(READY)

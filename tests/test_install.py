@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -207,7 +208,10 @@ def test_an_installation_that_was_stopped_goes_on(path: Path, tmp_path: Path) ->
     (repo / ".ci").mkdir(parents=True)
     for name in ("Makefile", ".ci/machine"):
         shutil.copyfile(ROOT / name, repo / name)
-    (repo / "requirements.txt").write_text("".join(f"{name}==1.0\n" for name in names))
+    built = {name: tmp_path / f"wheels/{name}-1.0-py3-none-any.whl" for name in names}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in built.items()}
+    lines = "".join(f"{name.lower()}==1.0 \\\n    --hash=sha256:{digits}\n" for name, digits in hashes.items())
+    (repo / "requirements.hashes.txt").write_text(lines)
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "MAKE", "MFLAGS"))}
     env = own | INDEX | {"PIP_FIND_LINKS": str(tmp_path / "wheels"), "PATH": str(path), "PYTHONWARNINGS": "error"}
     packages = repo / ".venv/lib/python3.11/site-packages"

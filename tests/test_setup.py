@@ -44,8 +44,16 @@ def test_what_builds_the_packages_from_source_is_pinned() -> None:
     """pydensecrf2's own build asks for this Cython."""
     assert lock()["cython"] == "0.29.36" and {"setuptools", "wheel"} <= lock().keys()
     steps = make("-B", "VENV=/tmp/none", "-n", "/tmp/none/.ready").stdout.splitlines()
-    first, then = (next(k for k, step in enumerate(steps) if word in step) for word in ("Cython", "-r requirements"))
-    assert first < then and "--no-build-isolation" in steps[then] and "-c requirements.txt" in steps[first]
+    first, then = (next(k for k, step in enumerate(steps) if word in step) for word in ("-r /tmp", "-r requirements"))
+    assert first < then and "--no-build-isolation" in steps[then]
+    assert all("--require-hashes" in steps[step] for step in (first, then))
+
+
+def test_every_package_of_the_lock_is_installed_by_its_hashes() -> None:
+    entries = (ROOT / "requirements.hashes.txt").read_text().replace(" \\\n", " ").splitlines()
+    assert all(re.fullmatch(r"\S+==\S+( +--hash=sha256:[0-9a-f]{64})+", entry) for entry in entries)
+    pins = [entry.split()[0].split("==") for entry in entries]
+    assert {canonicalize_name(name): version for name, version in pins} == lock()
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:

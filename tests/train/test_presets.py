@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from stages.parts.sections import read
 from stages.preflight import Params
 from stages.train.methods import METHODS
 from stages.train.preset import main
-from stages.train.presets import EVALUATE, TRAIN
+from stages.train.presets import EVALUATE, REACHES, TRAIN
 from tests.test_params import comment, lines_of
 
 ROOT = Path(__file__).parents[2]
@@ -101,3 +102,13 @@ def test_ucg_changes_when_and_how_it_pastes_alone(root: Path):
     assert after["train"]["rare_classes"].pop("novel_budget") == 0.0  # or rare class sampling would paste besides
     del before["train"]["rare_classes"]["novel_budget"], before["train"]["paste"], after["train"]["paste"]
     assert before == after
+
+
+def test_every_preset_says_what_it_reaches_and_its_page_says_the_same() -> None:
+    assert REACHES.keys() == TRAIN.keys()
+    page = (ROOT / "docs/full_size.md").read_text()
+    for name in ("daformer", "hrda", "mic_hrda"):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        figure, run = (cell.strip() for cell in row.split("|")[2:4])
+        assert REACHES[name].startswith(f"{figure} mIoU")
+        assert all(word in REACHES[name] for word in re.findall(r"[0-9.]+ (?:hours|GB)(?=,)", run))
