@@ -5,13 +5,15 @@
     python -m stages.compare machines      # what `dvc repro` made here, beside what is locked
     python -m stages.compare experiments   # those of `dvc exp run`, what each changed, the best first
     python -m stages.compare systems       # the four published systems, beside their papers
+    python -m stages.compare page          # data/report/index.html alone; systems ends with it
     python -m stages.compare by_hand       # results that no line makes again: is the code still what made them?
 
 in      what the stages train and evaluate read: data/scenes, data/cutouts, models/miniature, params.yaml;
         systems: the lines' summaries in metrics; by_hand: metrics/by_hand.json and git
 out     data/compare/CELL-SEED/ (a small line of its own: params.yaml, metrics, segmenter);
         metrics/compare/NAME.json, rewritten after every cell: base, novel and all mIoU per cell and seed;
-        systems: metrics/{systems,gains}.json, and the tables of README.md and lines/*/README.md
+        systems: metrics/{systems,gains}.json, the tables of README.md and lines/*/README.md,
+        data/report/index.html with data/report/failures
 cost    4 to 8 minutes of one core per cell and seed with the default params
 expect  without cutouts novel mIoU 0; see lines/ucg
 source  means and sample standard deviations over seeds; everything else as in train and evaluate
@@ -37,6 +39,7 @@ from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.compare.experiments import experiments
 from stages.compare.line_tables import write_readmes
 from stages.compare.machines import differences
+from stages.compare.systems import systems as rows_that_stand
 from stages.compare.systems import write_systems
 from stages.compare.trainings import MEANS, Result, run_cell
 from stages.evaluate import params as evaluating
@@ -54,14 +57,21 @@ class Params(training.Params, evaluating.Params):
 
 
 def systems() -> str:
-    """The table of four systems, written wherever it stands."""
+    """The table of four systems, written wherever it stands, and the page."""
     table = write_systems()
     write_readmes()
-    return table
+    return f"{table}\n\n{page()}"
+
+
+def page() -> str:
+    """The page of all lines, written; what to open."""
+    from stages.compare.page import write_page  # here, for drawing takes seconds to load
+
+    return f"open {write_page(rows_that_stand()[0])}"
 
 
 Told = dict[str, dict[str, Result]]  # by the name of the cell and the seed
-LOOKS = {"experiments": experiments, "systems": systems, "by_hand": by_hand}  # they train nothing
+LOOKS = {"experiments": experiments, "systems": systems, "page": page, "by_hand": by_hand}  # they train nothing
 
 
 @command

@@ -192,14 +192,17 @@ def row_of(entry: Entry, baseline: Figure, result: Figure) -> Row:
 def block(rows: Sequence[Row], missing: Sequence[str]) -> str:
     """The table in Markdown, then the sentences about what is missing."""
     links = {entry.system: entry.line.link for entry in ENTRIES}
-    lines: list[Sequence[str]] = [HEADER]
-    for row in rows:
-        paper = row["paper"]
-        published = " → ".join(f"{value:.1f}" for value in (paper["baseline"], paper["result"]) if value is not None)
-        system = f"[{row['system']}][{links[row['system']]}]"
-        cells = [system, row["needs"], row["set"], shown(row["baseline"]), shown(row["result"]), f"{row['gain']:+.1f}"]
-        lines.append([*cells, published or "–"])
+    linked = [[f"[{row['system']}][{links[row['system']]}]", *cells_of(row)[1:]] for row in rows]
+    lines: list[Sequence[str]] = [HEADER, *linked]
     return "\n".join([markdown(lines), *(f"\n{fill(sentence, WIDTH)}" for sentence in missing)])
+
+
+def cells_of(row: Row) -> list[str]:
+    """A row as text, in the order of HEADER."""
+    paper = row["paper"]
+    published = " → ".join(f"{value:.1f}" for value in (paper["baseline"], paper["result"]) if value is not None)
+    cells = [row["system"], row["needs"], row["set"], shown(row["baseline"]), shown(row["result"])]
+    return [*cells, f"{row['gain']:+.1f}", published or "–"]
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:

@@ -4,7 +4,7 @@ in       params `classes`, `recipes`, `seeds`, `evaluate.absent`, data/scenes; o
          (prompts), data/refined/CLASS, data/cleaned/CLASS.{csv,json}; of every recipe and seed
          data/evaluated/RECIPE-SEED, data/trained/RECIPE-SEED.csv
 out      metrics/summary.json (the means on test), metrics/{iou,confusion,curves}.csv for `dvc plots show`,
-         metrics/overview.png; data/report: index.html, CLASS.png, segmentations.png,
+         metrics/overview.png; data/report/ucg: index.html, CLASS.png, segmentations.png,
          iou.png, confusion.png, curves.png
 command  python -m stages.report [--table]
 cost     about 5 s on one CPU core
@@ -32,7 +32,7 @@ from stages.parts.store.documents import read_csv, read_json
 from stages.parts.store.samples import png_bytes
 from stages.report.params import Params
 
-METRICS, REPORT = Path("metrics"), Path("data/report")
+METRICS, REPORT = Path("metrics"), Path("data/report/ucg")
 SPLITS = ("test", "val")  # what is reported, and what choices are made on
 
 

@@ -46,7 +46,7 @@ def has(picture: NDArray[np.uint8], colour: tuple[int, ...] | NDArray[np.uint8])
 
 def test_a_class_sheet_shows_image_seed_and_cutout_in_their_columns(line: Path) -> None:
     main([])
-    sheet, refined = opened("data/report/truck.png"), Shards("data/refined/truck")
+    sheet, refined = opened("data/report/ucg/truck.png"), Shards("data/refined/truck")
     files = refined.read("truck-000003")  # the first that is kept
     image, seed, mask = (png_array(files[f"{name}.png"]) for name in ("image", "seed", "mask"))
     np.testing.assert_array_equal(tile(sheet, 0, 0), enlarged(image))
@@ -58,7 +58,7 @@ def test_a_class_sheet_shows_image_seed_and_cutout_in_their_columns(line: Path) 
 
 def test_a_class_sheet_shows_every_rejected_sample_with_its_reason(line: Path) -> None:
     main([])
-    sheet, refined = opened("data/report/bus.png"), Shards("data/refined/bus")
+    sheet, refined = opened("data/report/ucg/bus.png"), Shards("data/refined/bus")
     left = len(sheets.COLUMNS) * (TILE + GAP) + 6 * GAP
     for number, uid in enumerate(["bus-000000", "bus-000001", "bus-000002"]):
         image = png_array(refined.read(uid)["image.png"])
@@ -114,7 +114,7 @@ def test_the_richest_image_of_a_class_comes_first() -> None:
 
 def test_the_segmentations_show_the_richest_images(line: Path) -> None:
     main([])
-    sheet = opened("data/report/segmentations.png")
+    sheet = opened("data/report/ucg/segmentations.png")
     for number, k in enumerate((2, 1, 0)):  # a truck, then the larger bus, then the smaller
         shown = np.array(sheets.fitted(BRIGHT[truth(k)], 145, 290))
         top = LINE + number * (145 + GAP)

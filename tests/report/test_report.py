@@ -21,7 +21,7 @@ OUTPUTS = ["summary.json", "iou.csv", "confusion.csv", "curves.csv", "overview.p
 
 
 def outputs() -> dict[str, bytes]:
-    files = [Path("metrics") / name for name in OUTPUTS] + sorted(Path("data/report").iterdir())
+    files = [Path("metrics") / name for name in OUTPUTS] + sorted(Path("data/report/ucg").iterdir())
     return {str(path): path.read_bytes() for path in files}
 
 
@@ -40,7 +40,7 @@ def test_the_whole_report(line: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert iou["test", "grafted", "sky"] == round((100 * (sky - 32) / sky + 100 * (sky - 64) / sky) / 2, 2)
     printed = capsys.readouterr().out
     assert re.search(r"bus \(novel\) +0.00 ± 0.00 +100.00 ± 0.00 +\+100.00", printed)
-    assert "data/report/index.html" in printed
+    assert "data/report/ucg/index.html" in printed
     with open("metrics/curves.csv") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["recipe", "seed", "iter", "loss", "mix.quality"]
@@ -49,9 +49,9 @@ def test_the_whole_report(line: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_page_links_to_files_that_exist_and_tells_the_counts(line: Path) -> None:
     main([])
-    html = Path("data/report/index.html").read_text()
+    html = Path("data/report/ucg/index.html").read_text()
     links = re.findall(r'src="([^"]+)"', html)
-    assert sorted(links) == sorted(path.name for path in Path("data/report").glob("*.png"))
+    assert sorted(links) == sorted(path.name for path in Path("data/report/ucg").glob("*.png"))
     assert {"truck.png", "bus.png", "segmentations.png", "iou.png", "confusion.png", "curves.png"} == set(links)
     assert "<td>bus</td><td>12</td><td>9</td><td>2 (2)</td><td>0 (4)</td><td>1</td>" in html.replace("\n", "")
     assert "http" not in html and "wall" in html
@@ -69,7 +69,7 @@ def test_the_page_of_one_seed_speaks_of_no_deviation(line: Path) -> None:
     with open("params.yaml", "w") as file:
         YAML().dump(params, file)
     main([])
-    html = Path("data/report/index.html").read_text()
+    html = Path("data/report/ucg/index.html").read_text()
     assert "One seed (1), on the split <i>test</i>" in html and "±" not in html
     assert "as 0, once a pixel is predicted as it; these are neither labelled nor" in html
 
@@ -85,7 +85,7 @@ def test_every_reason_that_a_sample_may_have_is_explained() -> None:
 def test_the_same_inputs_give_the_same_bytes(line: Path) -> None:
     main([])
     first = outputs()
-    shutil.rmtree("data/report")
+    shutil.rmtree("data/report/ucg")
     main([])
     assert outputs() == first
 
@@ -105,7 +105,7 @@ def test_leftovers_of_removed_seeds_recipes_and_classes_are_ignored(line: Path) 
     Path("data/evaluated/grafted-7.json").write_text("{}")
     Path("data/trained/blobs-0.csv").write_text("nonsense")
     Path("data/cleaned/train.json").write_text("nonsense")
-    Path("data/report/train.png").write_bytes(b"of another day")
+    Path("data/report/ucg/train.png").write_bytes(b"of another day")
     main([])
     assert outputs() == clean
 
