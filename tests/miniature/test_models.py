@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,9 @@ def test_their_page_tells_these_figures() -> None:
     said = ", ".join(f"{kind} {round(100 * FIGURES['scorer_on_drawings'][kind])} %" for kind in SUBTYPES)
     assert said in readme
     assert f"| {FIGURES['sam_iou']['cross']:.3f} |" in readme
+    for sets in ("streets_miou", "photos_miou"):
+        own, random, colours = (f"{FIGURES['vit'][name][sets]:.1f}" for name in ("vit", "random", "colours"))
+        assert re.search(rf"{own} \((random weights )?{random}, (colours )?{colours}\)", readme)
 
 
 def test_the_vit_sees_what_random_weights_do_not() -> None:
