@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -155,8 +154,7 @@ def coloured(images: Tensor, rng: np.random.Generator) -> Tensor:
     """(B, 3, H, W) in 0..1, each with other brightness, contrast, saturation and tint, normalised by MEAN and STD."""
 
     def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-        factors = rng.uniform(low, high, (len(images), channels, 1, 1)).astype(np.float32)
-        return torch.from_numpy(factors).to(images.device)
+        return torch.from_numpy(rng.uniform(low, high, (len(images), channels, 1, 1))).float().to(images.device)
 
     grey, mean = images.mean(1, keepdim=True), images.mean((1, 2, 3), keepdim=True)
     images = grey + (images - grey) * uniform(0.4, 1.4)
@@ -229,12 +227,9 @@ def agreement(pair: Pair, kinds: Sequence[Tensor]) -> Loss:
 def pictures() -> list[Tensor]:
     """Streets (N, 3, 64, 128) and photos (N, 3, 64, 64), uint8; their labels are not looked at."""
 
-    def stacked(images: list[NDArray[np.uint8]]) -> Tensor:
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-
     numbers = tqdm(range(PICTURES), desc="taking pictures", unit="pair")
     pairs = [(street(k, SEED, "target", SIDE, 2 * SIDE)[0], photo(k, SEED, "train", SIDE).image) for k in numbers]
-    return [stacked([each[0] for each in pairs]), stacked([each[1] for each in pairs])]
+    return [torch.from_numpy(np.stack([each[k] for each in pairs])).permute(0, 3, 1, 2).contiguous() for k in (0, 1)]
 
 
 @command
