@@ -103,7 +103,7 @@ def of_dataset_diffusion(params: Params) -> tuple[Iterator[Seen], NDArray[np.uin
     from stages.parts.datasets.photo_shards import PhotoShards
 
     line = params.dataset_diffusion
-    variant = "full_selftrained" if "full_selftrained" in line.variants else "full"
+    variant = "full" if "full" in line.variants else line.variants[0]
     predicted = Shards(f"data/dataset_diffusion/evaluated/{variant}-{line.seeds[0]}/examples")
     photos = PhotoShards(Path(line.photos) / "test")
 

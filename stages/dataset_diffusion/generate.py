@@ -89,13 +89,10 @@ def prompt_of(name: Prompt, entry: Entry, tokenizer: Any) -> str:
 def separated(entries: Sequence[Entry], space: str, tokenizer: Any) -> list[Entry]:
     """As many entries, each about one object: the mentions of the captions in turn. A caption whose classes were given
     and are not mentioned stays as it is."""
-    aliases = aliases_of(space)
-    texts = [
-        (text, classes)
-        for entry in entries
-        for text, classes in [(text, (name,)) for text, name in one_by_one(entry.caption, aliases)]
-        or [(entry.caption, entry.classes)]
-    ]
+    aliases, texts = aliases_of(space), list[tuple[str, tuple[str, ...]]]()
+    for entry in entries:
+        alone = one_by_one(entry.caption, aliases)
+        texts += [(text, (name,)) for text, name in alone] if alone else [(entry.caption, entry.classes)]
     return [
         Entry(entry.uid, space, text, classes, class_prompt(classes), tuple(token_spans(tokenizer, classes)))
         for entry, (text, classes) in zip(entries, texts, strict=False)
