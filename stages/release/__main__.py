@@ -6,7 +6,8 @@ out   metrics/miniature.json; metrics/two_objects.png, 64 drawings of two things
 command   python -m stages.release [MODEL ...]        cost   10 min on one core for all. Of named models the
           figures are measured anew, the others stay
 expected  scorer: 0.87 or more of the drawings of every class; sam: mean IoU 0.90 or more of single objects, 0.75 of one
-          among several; vit: a linear probe 10 points above random weights; saliency: max F 0.90 or more
+          among several; two_objects: 0.70 or more; vit: a linear probe 10 points above random weights; saliency: max F
+          0.90 or more
 source    each measure as its function says; drawing a page again: SDEdit, Meng et al. 2022
 """
 

@@ -20,9 +20,8 @@ from stages.miniature.saliency import coloured
 from stages.parts.segmenter.files import load_encoder
 from stages.parts.segmenter.networks import build_segmenter
 from stages.parts.segmenter.predict import predict
-from stages.parts.world.objects import SUBTYPES
+from stages.release.drawing import KINDS
 
-KINDS = list(SUBTYPES)
 STEPS, BATCH, LR = 1000, 16, 3e-3
 SMALLEST = 0.015  # area of a class as a share of the picture, from which on a drawing shows it
 
