@@ -39,6 +39,7 @@ from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.compare.experiments import experiments
 from stages.compare.line_tables import write_readmes
 from stages.compare.machines import differences
+from stages.compare.measured import write_measured
 from stages.compare.systems import systems as rows_that_stand
 from stages.compare.systems import write_systems
 from stages.compare.trainings import MEANS, Result, run_cell
@@ -60,6 +61,7 @@ def systems() -> str:
     """The table of four systems, written wherever it stands, and the page."""
     table = write_systems()
     write_readmes()
+    write_measured()
     return f"{table}\n\n{page()}"
 
 

@@ -37,7 +37,7 @@ def told(path: str, made: Mapping[str, Any]) -> list[str]:
     """What is other today than when the result was made: code by stages, params by keys, and the figures."""
     commit, stages = made["commit"], made["stages"]
     before = {stage: at(commit, f"metrics/code/{stage}") for stage in stages}
-    changed = [stage for stage in stages if before[stage] not in (None, fingerprint(f"stages.{stage}.__main__"))]
+    changed = [stage for stage in stages if before[stage] not in (None, fingerprint(module_of(stage)))]
     if not any(before.values()):
         code = "code: older than its fingerprints, so it cannot be compared"
     else:
@@ -46,6 +46,11 @@ def told(path: str, made: Mapping[str, Any]) -> list[str]:
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     params = f"params: other now: {', '.join(keys)}" if keys else "params: the same"
     return [code, params, *figures(Path(path))]
+
+
+def module_of(stage: str) -> str:
+    """A stage of the root line is a room's main, one of a further line (ncdss.base) a module of its room."""
+    return f"stages.{stage}" if "." in stage else f"stages.{stage}.__main__"
 
 
 def at(commit: str, path: str) -> str | None:
@@ -58,7 +63,8 @@ def at(commit: str, path: str) -> str | None:
 
 def params_of(params: Mapping[str, Any], stages: Sequence[str]) -> dict[str, Any]:
     """Dotted key -> value of the sections that the stages read, and the classes."""
-    return flat({name: value for name, value in params.items() if name in (*stages, "classes")})
+    sections = {stage.partition(".")[0] for stage in stages} | {"classes"}
+    return flat({name: value for name, value in params.items() if name in sections})
 
 
 def figures(path: Path) -> list[str]:

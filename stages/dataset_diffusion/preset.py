@@ -56,7 +56,7 @@ OURS: dict[str, Any] = {
         "self_halvings": 1, "cross_halvings": 2, "dtype": "float32",
     },
     "masks": {
-        "prompt": "one_by_one", "power": 4, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
+        "prompt": "one_by_one", "power": 2, "threshold": 0.6, "uncertain": 0.5, "margin": 0.0,
         "crf": {"iterations": 0}, "snap": {"model": "models/miniature/sam_groups"},
         "presence": {"model": "models/miniature/clip"},
     },

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stages.parts.datasets.splits import Split
+from stages.parts.masks import proposals
+from stages.parts.masks.principal import cosines
 from stages.parts.measure.matching import identity, overlap, scores
 from stages.parts.pretrained.backbones import Untrained, find_backbone
 from stages.parts.pretrained.kept_features import KeptFeatures
@@ -34,12 +37,15 @@ from stages.primaps.preset import PRESETS
 from stages.primaps.propose import label_maps
 from stages.primaps.scoring import Data, Linear, cluster_scores, mirrored, open_data, open_features
 
-CELLS, RAW, UNTRAINED = "each pixel a proposal of its own", "raw masks, before the CRF", "random weights"
+CELLS, UNTRAINED = "each pixel a proposal of its own", "random weights"
+DIRECTION, RANDOM = "seed: the direction itself", "seed: a free cell at random"
 ROWS: dict[str, dict[str, Any]] = {
     "params.yaml": {},
     **{f"psi {psi}": {"propose": {"threshold": psi}} for psi in (0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.8, 0.85, 0.9)},
     "published proposals": {"propose": PRESETS["published"]["propose"] | {"crf": PRESETS["small"]["propose"]["crf"]}},
     "not centred, psi 0.4": {"propose": {"centred": False, "threshold": 0.4}},
+    DIRECTION: {},
+    RANDOM: {},
     "no CRF": {"propose": {"crf": {"iterations": 0}}},
     "four PCA iterations": {"propose": {"pca": 4}},
     "no least area": {"propose": {"least": 0}},
@@ -65,6 +71,55 @@ class Named:
 
     def read(self, uid: str) -> dict[str, bytes]:
         return self.files[uid]
+
+
+class RandomSeeds(proposals.Spread):
+    """In the place of the principal direction that of a free cell, each as likely: it is the seed."""
+
+    def __init__(self, cells: Tensor, free: Tensor) -> None:
+        super().__init__(cells, free)
+        self.cells, self.free = cells, free
+        self.rng = torch.Generator().manual_seed(0)
+
+    def remove(self, cells: Tensor, region: Tensor) -> None:
+        super().remove(cells, region)
+        self.free = self.free & ~region
+
+    def keep(self, going: Tensor) -> None:
+        super().keep(going)
+        self.cells, self.free = self.cells[going], self.free[going]
+
+    def principal(self, pca: proposals.Pca) -> Tensor:
+        picks = torch.multinomial(self.free.float(), 1, generator=self.rng)
+        return self.cells.gather(2, picks[:, None].expand(-1, self.cells.shape[1], 1))[..., 0]
+
+
+class FromDirection:
+    """Cosines with the direction in the place of those with the seed: every other call is for a seed."""
+
+    along: Tensor | None = None
+
+    def __call__(self, unit: Tensor, vector: Tensor) -> Tensor:
+        if self.along is None:
+            self.along, self.vector = cosines(unit, vector), vector
+            return self.along
+        same = torch.where((self.vector * vector).sum(1, keepdim=True) < 0, -1.0, 1.0)
+        along, self.along = self.along * same, None
+        return along
+
+
+@contextmanager
+def seeds_by(name: str) -> Iterator[None]:
+    """Within, proposals start as the row says."""
+    before = proposals.Spread, proposals.cosines
+    if name == RANDOM:
+        proposals.Spread = RandomSeeds  # type: ignore[misc]
+    if name == DIRECTION:
+        proposals.cosines = FromDirection()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        proposals.Spread, proposals.cosines = before  # type: ignore[misc]
 
 
 def changed(params: Params, row: Mapping[str, Any]) -> Params:
@@ -122,8 +177,9 @@ def measured(name: str, params: Params, arguments: argparse.Namespace) -> dict[s
         assert folder is not None
         features.backbone = Untrained(folder, primaps.shifts)
     learn, split = data.split("learn"), data.split(arguments.split)
-    seen = proposals_of(params, features, split, arguments.split)
-    shards = Named(proposals_of(params, features, learn, "learn"))
+    with seeds_by(name):
+        seen = proposals_of(params, features, split, arguments.split)
+        shards = Named(proposals_of(params, features, learn, "learn"))
     result: dict[str, Any] = {"ceiling": round(ceiling(seen, data, split, arguments.split), 2)}
     result["regions"] = round(float(np.mean([len(np.unique(label)) for label in seen.values()])), 1)
     named = training.assigned
