@@ -72,11 +72,25 @@ def test_discover_draws_what_a_segmenter_does_not_explain(world: Path, capsys: p
     discover.main(["streets", "--segmenter", "random.safetensors"])
     with open("data/discovered/streets.csv") as file:
         rows = list(csv.DictReader(file))
-    votes = [float(row["votes"]) for row in rows]
-    assert votes == sorted(votes, reverse=True) and {"truck", "bus", "train"} <= {row["word"] for row in rows}
+    excess = [float(row["excess"]) for row in rows]
+    assert excess == sorted(excess, reverse=True) and {"truck", "bus", "train"} <= {row["word"] for row in rows}
     assert {row["known"] for row in rows} <= {"0", "1"}
     assert Image.open("data/discovered/streets.png").size[0] > 700
-    assert "proposals are unexplained; CLIP's votes: " in capsys.readouterr().out
+    assert "proposals are unexplained; excess of CLIP's votes: " in capsys.readouterr().out
+
+
+def test_a_word_that_anything_gets_has_no_excess() -> None:
+    """Two words, two proposals of 30 and 10 pixels: shares 0.25 and 0.75; what is explained says the same of one."""
+    seen = [
+        discover.Seen(uid, np.zeros((1, 1, 3), np.uint8), pixels, "unknown") for uid, pixels in (("a", 30), ("b", 10))
+    ]
+    share = discover.shares(np.array([[0.0, 1.0], [1.0, 0.0]]), seen)
+    assert share.tolist() == [0.25, 0.75]
+    assert discover.excess(share, np.array([0.25, 0.75])).tolist() == [0, 0]
+    assert discover.excess(share, np.array([0.5, 0.5])) == pytest.approx([-(0.125**0.5), 0.125**0.5])
+    assert discover.excess(np.array([0.0, 1.0]), np.array([0.0, 1.0])).tolist() == [0, 0]
+    assert discover.shares(np.zeros((0, 4)), []).tolist() == [0.25] * 4
+    assert [one.uid for one in discover.spread(seen, 1)] == ["a"] and discover.spread([], 3) == []
 
 
 def test_doubt_by_hand() -> None:
