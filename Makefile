@@ -15,7 +15,12 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTH
 
 test test-all: export OMP_NUM_THREADS := 1  # two tests at a time; stages take theirs from engine.threads
 
-.PHONY: repro lines experiments doctor ship test test-all lint
+.PHONY: help repro lines experiments doctor ship test test-all lint
+
+.DEFAULT_GOAL := repro
+
+help:  ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: $(READY)  ## the root line, then its table
 	@python -m stages.preflight

@@ -49,6 +49,8 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, list[str]], str]] = {
     "ranking alone": ({"eums": {"weight": 0.0, "reassign": None}}, EXACT, "rank"),
     "ranking and reassignment": ({"eums": {"weight": 0.0}}, EXACT, "rank"),
     "ranking and self-training": ({"eums": {"reassign": None}}, EXACT, "rank"),
+    "no reassignment, self-training twice as heavy": ({"eums": {"reassign": None, "weight": 2.0}}, EXACT, "rank"),
+    "no reassignment, sure online labels alone": ({"eums": {"reassign": None, "eta": 0.6}}, EXACT, "rank"),
     "a quota for each class": ({"rank": {"quota": True}}, EXACT, "rank"),
     "published settings": (PUBLISHED, EXACT, "base"),
     "one region a picture": ({"regions": {"parts": False}}, FEW, "regions"),
