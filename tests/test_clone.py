@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("stages", "data/zenodo", "models/miniature/clip", "metrics")  # of each kind of file some
+LOCKS = [ROOT / "dvc.lock", *sorted((ROOT / "lines").glob("*/dvc.lock"))]
 
 
 def git(folder: Path, *words: str, given: str | None = None) -> str:
@@ -44,3 +47,22 @@ def test_what_is_committed_comes_back(tmp_path: Path, content: bytes) -> None:
         (tmp_path / name).unlink()
     git(tmp_path, *own, "checkout", "-q", ".")
     assert {path.read_bytes() for path in tmp_path.glob("*.*") if path.suffix} - {content} == set() and content
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name)
+def test_what_a_lock_names_is_in_the_shipped_remote(lock: Path) -> None:
+    """Or `dvc pull` of a clone fails; after a line has run: `make ship`, and commit both together."""
+    kept_by_git = set(git(ROOT, "ls-files").splitlines())
+    stages = YAML(typ="safe", pure=True).load(lock.read_text())["stages"]
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    ours = [out for out in outs if not any(name.startswith(out["path"]) for name in kept_by_git)]
+    lacking = [out["path"] for out in ours if not shipped(out["md5"])]
+    assert ours and not lacking
+
+
+def shipped(md5: str) -> bool:
+    """Whether a file is in data/store, or a folder with all of its files."""
+    path = ROOT / "data/store/files/md5" / md5[:2] / md5[2:]
+    if not path.is_file():
+        return False
+    return not md5.endswith(".dir") or all(shipped(each["md5"]) for each in json.loads(path.read_text()))

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from stages.compare.line_tables import table_of
+from stages.compare.measured import LINES as MEASURED
+from stages.compare.measured import measured
 from stages.compare.systems import BEGIN, END, LINES, block, markdown, systems, told_by
 from stages.parts.world.backdrops import PLACES
 from stages.parts.world.objects import SUBTYPES
@@ -105,6 +107,13 @@ def test_the_table_of_a_line_is_that_of_its_summary(monkeypatch: pytest.MonkeyPa
     told = told_by(line)
     written = between((ROOT / f"lines/{line.folder}/README.md").read_text())
     assert written == (markdown(table_of(line, told)) if told else "")
+
+
+@pytest.mark.parametrize("line", MEASURED)
+def test_what_was_measured_beside_a_line_is_its_file(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.chdir(ROOT)
+    found = measured(line)
+    assert found and between((ROOT / f"lines/{line}/measured.md").read_text()) == markdown(list(MEASURED[line](found)))
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "grafted"])

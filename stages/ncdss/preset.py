@@ -70,7 +70,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "rank": {"share": 0.67, "quota": False},
         "eums": {
             "iterations": 400, "start": "basic", "momentum": 0.99, "teacher": "eval", "eta": 0.0, "weight": 1.0,
-            "ramp": 5, "reassign": 5, "jitter": 0.5, "hue": 0.25,
+            "ramp": 5, "reassign": None, "jitter": 0.5, "hue": 0.25,
         },
         "evaluate": {"match_on": "val"},
     },

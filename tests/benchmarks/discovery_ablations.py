@@ -46,12 +46,12 @@ PUBLISHED = {  # the published values but for size, network and lengths, which t
 }
 # name -> what params.yaml ncdss has otherwise, the networks that are trained, the first stage that is another.
 ROWS: dict[str, tuple[dict[str, Any], dict[str, list[str]], str]] = {
-    "ranking alone": ({"eums": {"weight": 0.0, "reassign": None}}, EXACT, "rank"),
-    "ranking and reassignment": ({"eums": {"weight": 0.0}}, EXACT, "rank"),
-    "ranking and self-training": ({"eums": {"reassign": None}}, EXACT, "rank"),
-    "no reassignment, self-training twice as heavy": ({"eums": {"reassign": None, "weight": 2.0}}, EXACT, "rank"),
-    "no reassignment, sure online labels alone": ({"eums": {"reassign": None, "eta": 0.6}}, EXACT, "rank"),
-    "a quota for each class": ({"rank": {"quota": True}}, EXACT, "rank"),
+    "ranking alone": ({"eums": {"weight": 0.0}}, EXACT, "rank"),
+    "ranking and reassignment": ({"eums": {"weight": 0.0, "reassign": 5}}, EXACT, "rank"),
+    "ranking, self-training and reassignment": ({"eums": {"reassign": 5}}, EXACT, "rank"),
+    "self-training twice as heavy": ({"eums": {"weight": 2.0}}, EXACT, "rank"),
+    "sure online labels alone": ({"eums": {"eta": 0.6}}, EXACT, "rank"),
+    "a quota for each class, and reassignment": ({"rank": {"quota": True}, "eums": {"reassign": 5}}, EXACT, "rank"),
     "published settings": (PUBLISHED, EXACT, "base"),
     "one region a picture": ({"regions": {"parts": False}}, FEW, "regions"),
     "pooled features": ({"cluster": {"look": "pooled"}}, EXACT, "cluster"),
