@@ -30,8 +30,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from ruamel.yaml import YAML
-from safetensors.torch import load_file
-from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
 from stages.parts.datasets.label_spaces import VOC
 from stages.parts.discovery.clusters import kmeans, principal_axes, purity
@@ -39,52 +37,10 @@ from stages.parts.discovery.looks import Look
 from stages.parts.discovery.regions import Rule, find_regions
 from stages.parts.discovery.salient import read_saliency
 from stages.parts.store.samples import Sample, build, png_bytes
+from tests.benchmarks.dinov2 import dinov2_folder
 
 ROOT = Path(__file__).parents[2]
 NOVEL = ("cow", "horse", "sheep")
-NAMES = {
-    "norm1": "norm1", "norm2": "norm2", "attn.proj": "attention.output.dense", "mlp.fc1": "mlp.fc1",
-    "mlp.fc2": "mlp.fc2", "ls1.gamma": "layer_scale1.lambda1", "ls2.gamma": "layer_scale2.lambda1",
-}  # fmt: skip
-TOP = {
-    "cls_token": "embeddings.cls_token", "mask_token": "embeddings.mask_token",
-    "pos_embed": "embeddings.position_embeddings", "norm.weight": "layernorm.weight", "norm.bias": "layernorm.bias",
-    "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
-    "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
-}  # fmt: skip
-
-
-def dinov2_folder(weights: Path, folder: Path) -> None:
-    """The weights in transformers' layout."""
-    state, named = load_file(weights), {}
-    for key, value in state.items():
-        if key in TOP:
-            named[TOP[key]] = value
-            continue
-        _, number, rest = key.split(".", 2)
-        layer = f"encoder.layer.{number}."
-        if rest.startswith("attn.qkv."):
-            for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
-                named[f"{layer}attention.attention.{part}.{rest.rpartition('.')[2]}"] = piece.contiguous()
-            continue
-        stem = next(stem for stem in NAMES if rest.startswith(stem))
-        named[layer + rest.replace(stem, NAMES[stem], 1)] = value
-    width = state["norm.weight"].numel()
-    depth = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
-    side = round((state["pos_embed"].shape[1] - 1) ** 0.5)
-    model = Dinov2Model(
-        Dinov2Config(
-            hidden_size=width,
-            num_hidden_layers=depth,
-            num_attention_heads=width // 64,
-            image_size=14 * side,
-            patch_size=14,
-        )
-    )
-    lacking, _ = model.load_state_dict(named, strict=False)
-    assert set(lacking) <= {"embeddings.mask_token"}, lacking
-    model.save_pretrained(folder)
-    BitImageProcessor(size={"height": 224, "width": 224}, crop_size=224, do_center_crop=False).save_pretrained(folder)
 
 
 def read_voc(folder: Path) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:

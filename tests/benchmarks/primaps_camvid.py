@@ -19,44 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from ruamel.yaml import YAML
-from safetensors.torch import load_file, save_file
-from transformers import BitImageProcessor, Dinov2Config
 
 from stages.parts.sections import read
 from stages.primaps import evaluate, fit, initialise, propose, show, summary
 from stages.primaps.params import Params
+from tests.benchmarks.dinov2 import dinov2_folder
 
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # ImageNet's
 WEIGHTS = "weights/vit_s14_dinov2_shape_finetuned.safetensors"
-
-
-def as_transformers(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
-    """The names of facebookresearch/dinov2 as transformers has them; query, key and value are one matrix there."""
-    renamed = {
-        "embeddings.cls_token": weights["cls_token"],
-        "embeddings.mask_token": weights.get("mask_token", torch.zeros(1, weights["cls_token"].shape[-1])),
-        "embeddings.position_embeddings": weights["pos_embed"],
-        "embeddings.patch_embeddings.projection.weight": weights["patch_embed.proj.weight"],
-        "embeddings.patch_embeddings.projection.bias": weights["patch_embed.proj.bias"],
-        "layernorm.weight": weights["norm.weight"],
-        "layernorm.bias": weights["norm.bias"],
-    }
-    same = {
-        "norm1.weight": "norm1.weight", "norm1.bias": "norm1.bias", "norm2.weight": "norm2.weight",
-        "norm2.bias": "norm2.bias", "attn.proj.weight": "attention.output.dense.weight",
-        "attn.proj.bias": "attention.output.dense.bias", "ls1.gamma": "layer_scale1.lambda1",
-        "ls2.gamma": "layer_scale2.lambda1", "mlp.fc1.weight": "mlp.fc1.weight", "mlp.fc1.bias": "mlp.fc1.bias",
-        "mlp.fc2.weight": "mlp.fc2.weight", "mlp.fc2.bias": "mlp.fc2.bias",
-    }  # fmt: skip
-    for k in range(layers):
-        own, other = f"blocks.{k}.", f"encoder.layer.{k}."
-        renamed |= {other + there: weights[own + here] for here, there in same.items()}
-        for part in ("weight", "bias"):
-            for name, value in zip(("query", "key", "value"), weights[f"{own}attn.qkv.{part}"].chunk(3), strict=True):
-                renamed[f"{other}attention.attention.{name}.{part}"] = value.contiguous()
-    return renamed
 
 
 def staged(folder: Path, here: Path) -> dict[str, list[str]]:
@@ -99,14 +69,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("data/shown"))
     arguments = parser.parse_args(argv)
     values, out = settings(read(Params), arguments.seeds), arguments.out.absolute()
-    weights = load_file(arguments.folder / WEIGHTS)
+    weights = (arguments.folder / WEIGHTS).absolute()
     with TemporaryDirectory() as name:
         splits = staged(arguments.folder, Path(name))
         os.chdir(name)
-        config = Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518, patch_size=14)
-        config.save_pretrained("vit")
-        BitImageProcessor(image_mean=MEAN, image_std=STD).save_pretrained("vit")
-        save_file(as_transformers(weights, config.num_hidden_layers), "vit/model.safetensors")
+        dinov2_folder(weights, Path("vit"))
         with open("params.yaml", "w") as file:
             YAML().dump(values, file)
         show.main([*(f"test/images/{frame}" for frame in splits["test"][::8]), "--out", str(out)])
