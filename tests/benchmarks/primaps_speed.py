@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     few = regions(4, 384, 40)
     published = seconds(lambda: one_by_one(few, "published"), 2) / len(few)
     print(f"published arithmetic     {1000 * published:8.1f} ms a picture")
-    for pca in ("exact", 4, 16):
+    for pca in ("exact", 4, 16, 48, 100):
         own = seconds(lambda pca=pca: one_by_one(few, pca), 3) / len(few)  # type: ignore[misc]
         steps = np.array([agreement(few[k : k + 1], one)[:2] for k, one in enumerate(one_by_one(few, pca))]).sum(axis=0)
         print(f"pca {pca!s:20} {1000 * own:8.1f} ms a picture, {published / own:5.1f} times as fast; "
