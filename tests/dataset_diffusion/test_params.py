@@ -48,7 +48,7 @@ def test_a_bad_value_is_one_sentence(file: Path, values: dict[str, Any], said: s
 
 
 @pytest.mark.parametrize(
-    "values", [{"masks.threshold": 0.55}, {"masks.power": 2}, {"masks.uncertain": 0.3}, {"powers": [0, 4]}]
+    "values", [{"masks.threshold": 0.55}, {"masks.power": 4}, {"masks.uncertain": 0.3}, {"powers": [0, 2]}]
 )
 def test_one_changed_value_leaves_every_variant_valid(file: Path, values: dict[str, Any]) -> None:
     before = read(Params).dataset_diffusion
