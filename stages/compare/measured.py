@@ -5,7 +5,7 @@ metrics/compare/LINE.json has the figures; metrics/by_hand.json says what comman
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -56,8 +56,12 @@ def parts(found: Mapping[str, Any]) -> Lines:
     for title, rows in found.items():
         for name, told in rows.items():
             each = [[seed[0] for seed in told[way]] for way in ("k-means", "EM")]
-            cells = [shown({"mean": mean(v), "std": stdev(v) if len(v) > 1 else 0.0}) for v in (*each, told["gain"])]
-            yield [name, title, f"{told['ceiling']:.1f}", *cells]
+            yield [name, title, f"{told['ceiling']:.1f}", *map(spread, (*each, told["gain"]))]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± std; of one seed its value."""
+    return shown({"mean": mean(values), "std": stdev(values)}) if len(values) > 1 else f"{values[0]:.1f}"
 
 
 LINES: dict[str, Callable[[Mapping[str, Any]], Lines]] = {
