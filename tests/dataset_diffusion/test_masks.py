@@ -111,7 +111,7 @@ def test_a_drawing_of_another_space_or_without_the_power_is_a_sentence(
     draw(space="voc")
     assert "was drawn for" in fails(main, capsys, "full")
     draw(powers=(0, 1))
-    assert "has no maps of power 4; add it to dataset_diffusion.powers" in fails(main, capsys, "full")
+    assert "has no maps of power 2; add it to dataset_diffusion.powers" in fails(main, capsys, "full")
     assert "changes: 'half' is not among" in fails(main, capsys, "half")
 
 
