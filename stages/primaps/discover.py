@@ -6,8 +6,8 @@ out      data/discovered/SET.png: each cluster of unexplained proposals, with th
          data/discovered/SET.csv: word, its share of the unexplained pixels and of the explained, its excess,
          whether the segmenter has it as a class
 command  python -m stages.primaps.discover [SET] [--segmenter WEIGHTS]
-cost     streets: three minutes on one core
-expect   streets, from the segmenter of recipe baseline: box, tanker, fire, truck, train first (three kinds of truck);
+cost     streets: four minutes on one core
+expect   streets, from the segmenter of recipe baseline: box, tanker, truck, fire, train first (three kinds of truck);
          buses it takes for buildings and is sure of it, so they are not among what is unexplained
 source   ours; the doubt of a region is NCDSS's entropy (Zhao et al., CVPR 2022), the regions are PriMaPs
 
@@ -84,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "the segmenter explains the pictures: nothing to add, or lower entropy"
         )
     seen = clip.images([one.cutout for one in found])
-    votes, known = clip.votes(seen), spread(explained, len(found))
-    share, usual = shares(votes, found), shares(clip.votes(clip.images([one.cutout for one in known])), known)
+    votes = clip.votes(seen)
+    share, usual = shares(votes, found), shares(clip.votes(clip.images([one.cutout for one in explained])), explained)
     groups = kmeans2(seen.astype(np.float64), settings.clusters, minit="++", rng=np.random.default_rng(0))[1]
     more = excess(share, usual)
     rows = [
@@ -102,8 +102,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def spread(proposals: Sequence[Seen], most: int) -> list[Seen]:
     """So many of them at most, evenly."""
-    picks = np.linspace(0, len(proposals) - 1, min(most, len(proposals))).astype(int)
-    return [proposals[k] for k in picks]
+    from stages.parts.drawing.sheets import spaced
+
+    return [proposals[int(k)] for k in spaced([str(k) for k in range(len(proposals))], most)]
 
 
 def shares(votes: NDArray[np.float64], proposals: Sequence[Seen]) -> NDArray[np.float64]:
@@ -202,16 +203,17 @@ def sheet(
 ) -> Picture:
     """A line for each cluster, the largest first: its size, the words that it has more of than what is explained, and
     some of its proposals."""
-    from stages.parts.drawing.sheets import INK, grid, spaced
+    from stages.parts.drawing.sheets import INK, grid
 
     lines, captions = [], []
     for group in sorted(set(groups.tolist()), key=lambda one: -int((groups == one).sum())):
-        members = np.flatnonzero(groups == group).tolist()
-        more = excess(shares(votes[members], [found[k] for k in members]), usual)
+        inside = groups == group
+        members = [one for one, is_in in zip(found, inside, strict=True) if is_in]
+        more = excess(shares(votes[inside], members), usual)
         nearest = ", ".join(f"{words[k]} {more[k]:.2f}" for k in np.argsort(-more, kind="stable")[:NEAREST])
-        unknown = sum(found[k].why == "unknown" for k in members)
+        unknown = sum(one.why == "unknown" for one in members)
         captions.append((f"{len(members)} proposals, {unknown} unknown: {nearest}", INK))
-        lines.append([found[int(k)].cutout for k in spaced([str(k) for k in members], SHOWN)])
+        lines.append([one.cutout for one in spread(members, SHOWN)])
     return grid(lines, [""] * SHOWN, height=64, widths=[64], captions=captions)
 
 
