@@ -31,7 +31,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from stages.compare.by_hand import by_hand
@@ -39,7 +38,7 @@ from stages.compare.cells import COMPARED, Cell, ablation, methods
 from stages.compare.experiments import experiments
 from stages.compare.line_tables import write_readmes
 from stages.compare.machines import differences
-from stages.compare.measured import write_measured
+from stages.compare.measured import spread, write_measured
 from stages.compare.systems import systems as rows_that_stand
 from stages.compare.systems import write_systems
 from stages.compare.trainings import MEANS, Result, run_cell
@@ -143,9 +142,7 @@ def table(told: Told) -> str:
 
 
 def _shown(values: list[float]) -> str:
-    if not values:
-        return "–"
-    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
+    return spread(values) if values else "–"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

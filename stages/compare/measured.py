@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from stages.compare.systems import figure, markdown, replaced, shown
+from stages.compare.line_tables import MEASURES
+from stages.compare.systems import NCDSS, figure, markdown, replaced, shown
 from stages.parts.store.atomic import write_changed
 from stages.parts.store.documents import read_json
 
 Lines = Iterator[list[str]]
-MEASURES = {"novel mIoU": "novel_mIoU", "base mIoU": "base_mIoU", "mIoU": "mIoU"}
 
 
 def write_measured() -> None:
@@ -41,11 +41,12 @@ def variants(found: Mapping[str, Any]) -> Lines:
 
 
 def networks(found: Mapping[str, Any]) -> Lines:
-    """NCDSS: a row for each change and network, with the purity of what it learned from."""
-    yield ["row", "network", *MEASURES]
+    """NCDSS: a row for each change and network."""
+    measures = MEASURES[NCDSS.title]
+    yield ["row", "network", *measures]
     for name, told in found.items():
         for network in told:
-            scores = {title: figure(told, (network, key)) for title, key in MEASURES.items()}
+            scores = {title: figure(told, (network, *keys)) for title, keys in measures.items()}
             if scores["novel mIoU"]:
                 yield [name, network, *(shown(score) if score else "–" for score in scores.values())]
 

@@ -17,12 +17,14 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from stages.compare.measured import networks
+from stages.compare.systems import markdown
 from stages.ncdss.preset import VALUES
 from stages.parts.preset import overlay
 from tests.benchmarks.pool import Job, run_jobs
@@ -119,19 +121,6 @@ def collect(names: Sequence[str], out: Path) -> None:
     out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each row and network: novel, base and all mIoU, mean ± std."""
-    yield "| row | network | novel | base | all |\n|---|---|---|---|---|"
-    for name, row in found.items():
-        for network, scores in row.items():
-            if isinstance(scores, dict) and "novel_mIoU" in scores:
-                cells = (
-                    f"{scores[key]['mean']:.1f} ± {scores[key]['std']:.1f}"
-                    for key in ("novel_mIoU", "base_mIoU", "mIoU")
-                )
-                yield f"| {name} | {network} | {' | '.join(cells)} |"
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="NAME")
@@ -142,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     jobs = [job for name in args.only for job in jobs_of(name, lay_out(name, args.seeds), args.seeds)]
     failed = run_jobs(jobs, args.slots)
     collect(args.only, args.out)
-    print(*table(json.loads(args.out.read_text())), sep="\n")
+    print(markdown(list(networks(json.loads(args.out.read_text())))))
     if failed:
         raise SystemExit(f"failed or not started: {', '.join(failed)}; {WHERE}/ROW/logs say why")
 

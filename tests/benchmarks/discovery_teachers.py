@@ -2,7 +2,7 @@
 
 command  python -m tests.benchmarks.discovery_teachers FOLDER
 needs    the picture book (python -m stages.miniature.book)
-cost     20 minutes on one core; two with a GPU
+cost     20 minutes on one core
 out      FOLDER/encoder, FOLDER/saliency, as models/miniature has them
 """
 
@@ -13,11 +13,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn import functional as F
 
 from stages.miniature import encoder, saliency
 from stages.miniature.apprentice import train
@@ -25,7 +22,6 @@ from stages.miniature.book import SEPARATOR, Book
 from stages.ncdss.params import Params
 from stages.parts.pretrained.saliency import SmallU2Net, save
 from stages.parts.sections import read
-from stages.parts.world.backdrops import PLACES
 
 
 class Without(Book):
@@ -42,38 +38,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     out = parser.parse_args(argv).folder
-    novel, device = read(Params).ncdss.data.novel, "cuda" if torch.cuda.is_available() else "cpu"
+    novel = read(Params).ncdss.data.novel
     single, group = Without("train", novel), Without("groups", novel)
     print(json.dumps({"pages of one object": len(single), "of several": len(group), "without": novel}))
 
     torch.manual_seed(0)
-    names = torch.tensor(
-        [[encoder.NAMES.index(row["subtype"]), PLACES.index(row["place"])] for row in single.pages], device=device
-    )
     namer = encoder.Namer()
-
-    def naming(step: int, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-        picks = rng.integers(len(single), size=encoder.BATCH)
-        images = torch.from_numpy(single.images[picks]).permute(0, 3, 1, 2).float() / 255
-        subtype, place = namer(encoder.augmented(images, rng).to(device))
-        truth = names[picks]
-        return F.cross_entropy(subtype, truth[:, 0]) + encoder.PLACE * F.cross_entropy(place, truth[:, 1])
-
-    train(namer, naming, title="encoder", steps=encoder.STEPS, lr=encoder.LR, folder=out / "work/encoder", average=0.99,
-          device=device)  # fmt: skip
+    loss = encoder.naming(namer, single)
+    train(namer, loss, title="encoder", steps=encoder.STEPS, lr=encoder.LR, folder=out / "work/encoder", average=0.99)
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in namer.encoder.state_dict().items()}
     save_file(weights, out / "encoder/model.safetensors")
 
     torch.manual_seed(0)
-    net = SmallU2Net()
-
-    def standing_out(step: int, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-        pictures, objects = (part.to(device) for part in saliency.examples(single, group, rng))
-        return torch.stack([F.binary_cross_entropy_with_logits(logits, objects) for logits in net(pictures)]).sum()
-
-    train(net, standing_out, title="saliency", steps=saliency.STEPS, lr=saliency.LR, folder=out / "work/saliency",
-          average=0.99, device=device)  # fmt: skip
+    net = SmallU2Net().to(memory_format=torch.channels_last)
+    loss = saliency.standing_out(net, single, group)
+    train(net, loss, title="saliency", steps=saliency.STEPS, lr=saliency.LR, folder=out / "work/saliency", average=0.99)
     save(net, out / "saliency")
 
 
