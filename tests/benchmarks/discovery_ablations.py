@@ -48,6 +48,8 @@ PUBLISHED = {  # the published values but for size, network and lengths, which t
 }
 # name -> what params.yaml ncdss has otherwise, the networks that are trained, the first stage that is another.
 ROWS: dict[str, tuple[dict[str, Any], dict[str, list[str]], str]] = {
+    "params.yaml": ({}, LONG, "base"),
+    "base model taught three times as long": ({"base": {"iterations": 1200}}, LONG, "base"),
     "ranking alone": ({"eums": {"weight": 0.0}}, EXACT, "rank"),
     "ranking and reassignment": ({"eums": {"weight": 0.0, "reassign": 5}}, EXACT, "rank"),
     "ranking, self-training and reassignment": ({"eums": {"reassign": 5}}, EXACT, "rank"),
