@@ -3,7 +3,7 @@
 in       data/photos/train with labels, params ncdss.{data,network,learning,base}
 out      models/ncdss/base.safetensors (float16), models/ncdss/base.csv (losses)
 command  python -m stages.ncdss.base
-cost     2 minutes on one core
+cost     6 minutes on one core
 expect   base mIoU of 75 to 78 on val
 source   Zhao et al., "Novel Class Discovery in Semantic Segmentation", CVPR 2022, section 3.3
 

@@ -58,13 +58,13 @@ VALUES: dict[str, dict[str, Any]] = {
             "power": 0.9, "epoch": 13, "milestone": None, "halve": False, "jitter": 0.2, "hue": 0.05, "degrees": 0.0,
             "zoom": 0.0, "border": 255,
         },
-        "base": {"iterations": 400},
+        "base": {"iterations": 1200},
         "regions": {
             "threshold": 0.5, "tau": 0.5, "grow": 2, "opened": 1, "min_area": 0.0146, "min_pixels": None, "parts": True,
             "doubt": True,
         },
         "cluster": {
-            "look": "isolated", "dimensions": 8, "whiten": False, "exact": None, "overclustered": 6, "named": 12,
+            "look": "pooled", "dimensions": 8, "whiten": False, "exact": None, "overclustered": 6, "named": 12,
         },
         "basic": {"iterations": 300, "long": 700},
         "rank": {"share": 0.67, "quota": False},
