@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.compare.primaps_pictures import told_pictures
 from stages.parts.datasets.label_spaces import label_space
 from stages.parts.datasets.labels import IGNORE, LABELS
 from stages.parts.drawing import sheets
@@ -25,7 +25,6 @@ from stages.parts.store.shards import Shards
 from stages.preflight import Params
 
 SHOWN = 6
-LOOKED_AT = 60  # pictures of which PriMaPs-EM's worst are taken: their features are computed for this alone
 Plane = NDArray[np.uint8]
 Seen = tuple[str, sheets.Picture, Plane, Plane]
 
@@ -58,20 +57,9 @@ def of_ucg(params: Params) -> tuple[Iterator[Seen], NDArray[np.uint8]]:
 
 
 def of_primaps(params: Params) -> tuple[Iterator[Seen], NDArray[np.uint8]]:
-    from stages.parts.measure.matching import overlap
-    from stages.primaps.evaluate import trained_heads
-    from stages.primaps.scoring import logits_of, matched, open_data, open_features, plainly
-
-    name = params.primaps.sets[0]
-    data, head = open_data(params.primaps, name), trained_heads(name, params.primaps.seeds[0])["em"]
-    looked = islice(
-        logits_of(data.split("test"), {"em": head}, plainly(open_features(params.primaps)), "worst"), LOOKED_AT
-    )
-    seen = [(uid, image, label, logits["em"].argmax(0).numpy()) for uid, image, label, logits in looked]
-    counts = sum(overlap(found, label, len(head.weight), data.classes) for _, _, label, found in seen)
-    classes = matched(np.asarray(counts), data.where)
-    pictures = ((uid, image, label, classes[found].astype(np.uint8)) for uid, image, label, found in seen)
-    return pictures, palette(label_space(data.given.labels), ())
+    told = told_pictures(params, ("em",))
+    space = label_space(params.primaps.datasets[params.primaps.sets[0]].labels)
+    return ((uid, image, label, said["em"]) for uid, image, label, said in told), palette(space, ())
 
 
 def of_ncdss(params: Params) -> tuple[Iterator[Seen], NDArray[np.uint8]]:

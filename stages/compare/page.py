@@ -7,7 +7,7 @@ have drawn stay where they are, linked by relative paths; the sheets of failures
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ from PIL import Image
 
 from stages.compare.line_tables import table_of
 from stages.compare.systems import DATASET, HEADER, LINES, NCDSS, PRIMAPS, UCG, Line, Row, cells_of, told_by
+from stages.parts.drawing import sheets
+from stages.parts.errors import GraftError
+from stages.parts.sections import read
 from stages.parts.store.atomic import write_whole
 from stages.parts.store.pictures import png_bytes
+from stages.preflight import Params
 
 FOLDER = Path("data/report")
 ABOUT = {
@@ -27,6 +31,7 @@ ABOUT = {
     "names and prior.",
     DATASET.title: "A labelled dataset drawn from captions: masks from the attention of the class words.",
 }
+FAILURES = "{}: the pictures of which the fewest pixels are right, the worst first"
 # What each line has drawn: file -> what is seen.
 PICTURES: dict[str, dict[str, str]] = {
     UCG.title: {
@@ -41,7 +46,10 @@ PICTURES: dict[str, dict[str, str]] = {
         "data/dataset_diffusion/report/segmentations.png": "Photos of test: picture, truth, and what each variant "
         "predicts",
     },
-    PRIMAPS.title: {},
+    PRIMAPS.title: {
+        "data/report/primaps.png": "Streets of test: picture, proposals each in a colour of its own, truth, "
+        "the clusters of k-means, and of EM"
+    },
 }
 PAGES = {
     UCG.title: "data/report/ucg/index.html", NCDSS.title: "data/ncdss/report/index.html",
@@ -68,26 +76,27 @@ def part_of(line: Line) -> dict[str, Any]:
     part = {"folder": line.folder, "title": line.title, "about": ABOUT[line.title], "file": line.file, "table": None}
     if told is None:
         return part
-    more = Path(PAGES.get(line.title, "."))
+    from stages.compare.failures import failures_sheet  # here, as torch loads with it
+    from stages.compare.primaps_pictures import pictures_sheet
+
+    if line is PRIMAPS:
+        draw(FOLDER / "primaps.png", lambda: pictures_sheet(read(Params)))
+    worst, more = FOLDER / "failures" / f"{line.folder}.png", Path(PAGES.get(line.title, "."))
+    draw(worst, lambda: failures_sheet(line.folder))
     return part | {
         "table": table_of(line, told),
         "pictures": [picture(Path(file), alt) for file, alt in PICTURES[line.title].items() if Path(file).is_file()],
-        "failures": failures(line),
+        "failures": picture(worst, FAILURES.format(line.title)) if worst.is_file() else None,
         "more": os.path.relpath(more, FOLDER) if more.is_file() else None,
     }
 
 
-def failures(line: Line) -> dict[str, Any] | None:
-    """The sheet of a line's worst pictures, drawn; None where what it is drawn from is not here (`dvc pull`)."""
-    from stages.compare.failures import failures_sheet  # here, as torch loads with it
-    from stages.parts.errors import GraftError
-
-    path = FOLDER / "failures" / f"{line.folder}.png"
+def draw(path: Path, sheet: Callable[[], sheets.Picture]) -> None:
+    """Write it; where what it is drawn from is not here (`dvc pull`), there is none, an old one neither."""
     try:
-        write_whole(path, png_bytes(failures_sheet(line.folder)))
+        write_whole(path, png_bytes(sheet()))
     except (GraftError, OSError):
-        return None
-    return picture(path, f"{line.title}: the pictures of which the fewest pixels are right, the worst first")
+        path.unlink(missing_ok=True)
 
 
 def picture(path: Path, alt: str) -> dict[str, Any]:

@@ -62,7 +62,11 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, list[str]], str]] = {
     "published settings": (PUBLISHED, EXACT, "base"),
     "one region a picture": ({"regions": {"parts": False}}, FEW, "regions"),
     "features of regions alone on grey": ({"cluster": {"look": "isolated"}}, FEW, "cluster"),
-    "features of the self-distilled ViT": ({"cluster": {"encoder": "models/miniature/vit", "look": "isolated"}}, EXACT, "cluster"),
+    "features of the self-distilled ViT": (
+        {"cluster": {"encoder": "models/miniature/vit", "look": "isolated"}},
+        EXACT,
+        "cluster",
+    ),
     "from random weights": ({"network": {"name": "unet", "encoder": None}}, EXACT, "base"),
     "harder world": (TAUGHT | {"cluster": {"encoder": "models/miniature/vit", "look": "isolated"}}, LONG, "teach"),
 }
