@@ -2,7 +2,8 @@
 
 in       params.yaml; the folders that `scenes` names; of every class its file in `generate.source`; the models that
          generate, refine and train name
-out      nothing; one sentence about the first thing that is missing or damaged, and exit status 2
+out      nothing; one sentence about the first thing that is missing or damaged, and exit status 2; and a warning for
+         each class of whose prompts the small model does not know every word
 command  python -m stages.preflight [LINE]        `make repro` begins with it
 cost     about a second: files are opened, no model is loaded
 expect   no word
@@ -12,6 +13,7 @@ source   ours: `dvc repro` looks at a class when its turn comes, which may be af
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,6 +93,7 @@ def check_generate(params: Generate, classes: Sequence[str]) -> None:
     """The prompts or cutouts of every class, and the model, unless all classes bring their cutouts. GraftError."""
     from stages.generate import sources
     from stages.generate.check import check_method
+    from stages.generate.vocabulary import unknown_words
     from stages.parts.pretrained import diffusion as checkpoint
 
     drawn = [name for name in classes if not sources.cutouts(params.source, name)]
@@ -99,6 +102,13 @@ def check_generate(params: Generate, classes: Sequence[str]) -> None:
         folder = checkpoint.find(params.model, params.revision)
         checkpoint.check(folder)
         check_method(params, folder, bool(learned))
+    for name in drawn:
+        if words := unknown_words(folder, sources.read(params.source, name)):
+            print(
+                f"{params.source}/{name}.yaml: {params.model} has never been told {', '.join(words)}, and draws "
+                f"something else; take words that it knows (README.md), or a large model (docs/full_size.md)",
+                file=sys.stderr,
+            )
 
 
 def check_refine(params: Refine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -221,3 +222,17 @@ def test_a_class_may_be_named_in_any_language(name: str) -> None:
 def test_a_name_that_no_stage_could_have_is_refused_at_once(names: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         plain(names)
+
+
+def test_a_word_that_the_small_model_does_not_know_is_told(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    third_class("bicycle")
+    text = (repo / "data/prompts/train.yaml").read_text()
+    (repo / "data/prompts/bicycle.yaml").write_text(text.replace("train", "bicycle"))
+    main([])
+    told = capsys.readouterr().err
+    assert "data/prompts/bicycle.yaml: models/miniature/diffusion has never been told bicycle, and" in told
+    assert told.count("\n") == 1, "the words of the other classes are known"
+    large = {f"word {k}": k for k in range(10_000)}
+    (repo / "models/miniature/diffusion/tokenizer/vocab.json").write_text(json.dumps(large))
+    main([])
+    assert capsys.readouterr().err == "", "a large tokenizer spells whatever it is given"
