@@ -51,7 +51,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "initialise": {"centred": True, "epochs": 20, "batch": 32, "lr": 5e-3},
         "fit": {
-            "epochs": 20, "batch": 16, "lr": 5e-3, "decay": 0.98, "every": 10, "gamma": 2.0, "views": 1, "flip": 0.0,
+            "epochs": 20, "batch": 16, "lr": 5e-3, "decay": 0.0, "every": 10, "gamma": 0.0, "views": 1, "flip": 0.0,
             "jitter_probability": 0.0, "jitter": 0.2, "grey_probability": 0.0, "blur_probability": 0.0,
             "blur": [0.1, 1.0], "checks": 10,
         },

@@ -53,8 +53,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "two student views": {"fit": {"jitter_probability": 1.0, "views": 2}},
     "four student views": {"fit": {"jitter_probability": 1.0, "views": 4}},
     "mirrored views": {"fit": {"flip": 0.5, "views": 4}},
-    "teacher is the student of ten steps ago": {"fit": {"decay": 0.0}},
-    "no focal weight": {"fit": {"gamma": 0.0}},
+    "momentum teacher": {"fit": {"decay": 0.98}},
+    "focal weight": {"fit": {"gamma": 2.0}},
+    "momentum teacher, focal weight": {"fit": {"decay": 0.98, "gamma": 2.0}},
+    "momentum teacher, focal weight, two student views": {
+        "fit": {"decay": 0.98, "gamma": 2.0, "jitter_probability": 1.0, "views": 2}
+    },
     "EM half as long": {"fit": {"epochs": 10}},
     "k-means three times as long": {"initialise": {"epochs": 60}},
     "control: " + CELLS: {},
