@@ -1,5 +1,5 @@
-"""fit: stochastic EM. The teacher names each proposal, the student learns the names from another view, the teacher
-follows the student.
+"""fit: stochastic EM. The teacher names each proposal, the student learns the names, from views of its own where params
+ask for them, and the teacher follows the student.
 
 in       the splits learn and val of a dataset, data/primaps/proposals/SET, models/primaps/SET/SEED-start.safetensors,
          the backbone, params primaps.fit

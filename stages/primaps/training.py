@@ -61,8 +61,8 @@ def epochs(learn: Split, seed: int, count: int, batch: int) -> list[list[str]]:
 
 
 class ExpectationMaximisation:
-    """Stochastic EM (section 3.2): the teacher names each proposal (E), the student learns the names from another view
-    of the picture (M), and every so many steps the teacher follows the student.
+    """Stochastic EM (section 3.2): the teacher names each proposal (E), the student learns the names from that view of
+    the picture or another (M), and every so many steps the teacher follows the student.
 
     start: what kmeans gave; work: the file that a killed training goes on from, written at every check."""
 
