@@ -29,7 +29,20 @@ ROWS: dict[str, list[Keys]] = {
         *(("streets", row) for row in ("baseline", "em", "em_crf", "probe", "ceiling")),
         *(("photos", row) for row in ("baseline", "em")),
     ],
-    NCDSS.title: [(row,) for row in ("basic", "basic_long", "eums", "eums_named", "cutouts", "both", "supervised")],
+    NCDSS.title: [
+        (row,)
+        for row in (
+            "basic",
+            "basic_long",
+            "basic_overclustered",
+            "basic_overclustered_one_to_one",
+            "eums",
+            "eums_named",
+            "cutouts",
+            "both",
+            "supervised",
+        )
+    ],
     DATASET.title: [(row,) for row in ("plainest", "full", "full_selftrained", "supervised")],
 }
 MEASURES: dict[str, dict[str, Keys]] = {
