@@ -96,16 +96,16 @@ def check_generate(params: Generate, classes: Sequence[str]) -> None:
     from stages.generate.vocabulary import unknown_words
     from stages.parts.pretrained import diffusion as checkpoint
 
-    drawn = [name for name in classes if not sources.cutouts(params.source, name)]
-    learned = [name for name in drawn if sources.read(params.source, name).embedding is not None]
-    if drawn:
-        folder = checkpoint.find(params.model, params.revision)
-        checkpoint.check(folder)
-        check_method(params, folder, bool(learned))
-    for name in drawn:
-        if words := unknown_words(folder, sources.read(params.source, name)):
+    drawn = [sources.read(params.source, name) for name in classes if not sources.cutouts(params.source, name)]
+    if not drawn:
+        return
+    folder = checkpoint.find(params.model, params.revision)
+    checkpoint.check(folder)
+    check_method(params, folder, learned=any(one.embedding is not None for one in drawn))
+    for one in drawn:
+        if words := unknown_words(folder, one):
             print(
-                f"{params.source}/{name}.yaml: {params.model} has never been told {', '.join(words)}, and draws "
+                f"{params.source}/{one.name}.yaml: {params.model} has never been told {', '.join(words)}, and draws "
                 f"something else; take words that it knows (README.md), or a large model (docs/full_size.md)",
                 file=sys.stderr,
             )

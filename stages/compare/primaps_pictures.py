@@ -1,6 +1,7 @@
 """PriMaPs-EM's pictures of test: what its heads say of them, and the sheet from the picture to its classes.
 
-The line keeps counts alone, so that features are computed here again, for the first pictures of its first set.
+The line keeps proposals and counts, no predictions, so that features are computed here again, for the first pictures of
+its first set.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.parts.datasets.label_spaces import label_space, voc_colours
-from stages.parts.datasets.labels import IGNORE
+from stages.parts.datasets.label_spaces import label_space
 from stages.parts.drawing import sheets
 from stages.parts.drawing.colours import palette
+from stages.parts.store.pictures import png_array
+from stages.parts.store.shards import Shards
 from stages.preflight import Params
 
 LOOKED_AT = 60  # pictures that clusters are matched with classes on
@@ -49,17 +51,17 @@ def told_pictures(params: Params, rows: tuple[str, ...]) -> list[Told]:
 
 def pictures_sheet(params: Params) -> sheets.Picture:
     """A line for each of the first pictures: picture, its proposals each in a colour, truth, k-means, EM."""
-    from stages.primaps.propose import label_maps
-    from stages.primaps.scoring import open_features
+    from stages.primaps.propose import FOLDER
+    from stages.primaps.show import region_colours
 
-    told = told_pictures(params, ("baseline", "em"))[:SHOWN]
-    maps = label_maps(params.primaps.propose, open_features(params.primaps), [image for _, image, _, _ in told])
-    apart = np.zeros((256, 3), np.uint8)
-    apart[:IGNORE] = voc_colours(IGNORE)
-    given = params.primaps.datasets[params.primaps.sets[0]].labels
-    colours = palette(label_space(given), ())
+    name = params.primaps.sets[0]
+    proposals, apart = Shards(FOLDER / name), region_colours()
+    colours = palette(label_space(params.primaps.datasets[name].labels), ())
     lines = [
-        [image, apart[regions], colours[truth], colours[said["baseline"]], colours[said["em"]]]
-        for (_, image, truth, said), regions in zip(told, maps, strict=True)
-    ]
+        [
+            image, apart[png_array(proposals.read(f"test-{uid}")["proposals.png"])], colours[truth],
+            colours[said["baseline"]], colours[said["em"]],
+        ]
+        for uid, image, truth, said in told_pictures(params, ("baseline", "em"))[:SHOWN]
+    ]  # fmt: skip
     return sheets.grid(lines, ("picture", "proposals", "truth", "k-means", "EM"), widths=(256,))

@@ -77,15 +77,24 @@ def told(primaps: Primaps, arguments: argparse.Namespace) -> Primaps:
     return validated({"primaps": values}, Whole, "the command line").primaps
 
 
+def region_colours() -> Picture:
+    """A colour for each region, black for 255, none: (256, 3) uint8."""
+    import numpy as np
+
+    from stages.parts.datasets.label_spaces import voc_colours
+
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    colours[:255] = np.array(voc_colours(255))
+    return colours
+
+
 def drawn(image: Picture, label: Picture) -> Picture:
     """The picture and its proposals over it, side by side: (H, W, 3) and (H, W) uint8 -> (h, w, 3) uint8."""
     import numpy as np
 
-    from stages.parts.datasets.label_spaces import voc_colours
     from stages.parts.drawing.sheets import grid
 
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    colours[:255] = np.array(voc_colours(255))
+    colours = region_colours()
     over = np.where(label[..., None] < 255, image // 3 + 2 * (colours[label] // 3), np.uint8(0)).astype(np.uint8)
     count = len(np.unique(label[label < 255]))
     width = round(HEIGHT * image.shape[1] / image.shape[0])

@@ -37,7 +37,9 @@ EXACT: dict[str, list[str]] = {"basic": ["exact"], "eums": ["exact"]}
 FEW: dict[str, list[str]] = {"basic": ["exact", "both"], "eums": ["exact", "both"]}
 LONG: dict[str, list[str]] = {"basic": ["exact", "both", "long"], "eums": ["exact", "both"]}
 TAUGHT = {"network": {"encoder": "models/taught/encoder"}, "regions": {"saliency": "models/taught/saliency"}}
-REGIONS = {"tau": 0.9, "grow": 0, "opened": 0, "parts": False, "doubt": False}  # published, but for the least area
+VIT = {"cluster": {"encoder": "models/miniature/vit", "look": "isolated"}}
+# Published, but for the least area.
+REGIONS = {key: VALUES["parity"]["regions"][key] for key in ("tau", "grow", "opened", "parts", "doubt")}
 PUBLISHED = {  # the published values but for size, network and lengths, which the small world has its own of
     "network": {"start": "encoder"},
     "learning": VALUES["parity"]["learning"] | {"epoch": 13},
@@ -62,13 +64,9 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, list[str]], str]] = {
     "published settings": (PUBLISHED, EXACT, "base"),
     "one region a picture": ({"regions": {"parts": False}}, FEW, "regions"),
     "features of regions alone on grey": ({"cluster": {"look": "isolated"}}, FEW, "cluster"),
-    "features of the self-distilled ViT": (
-        {"cluster": {"encoder": "models/miniature/vit", "look": "isolated"}},
-        EXACT,
-        "cluster",
-    ),
+    "features of the self-distilled ViT": (VIT, EXACT, "cluster"),
     "from random weights": ({"network": {"name": "unet", "encoder": None}}, EXACT, "base"),
-    "harder world": (TAUGHT | {"cluster": {"encoder": "models/miniature/vit", "look": "isolated"}}, LONG, "teach"),
+    "harder world": (TAUGHT | VIT, LONG, "teach"),
 }
 
 
