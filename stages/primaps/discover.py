@@ -100,13 +100,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
-def spread(proposals: Sequence[Seen], most: int) -> list[Seen]:
-    """So many of them at most, evenly."""
-    from stages.parts.drawing.sheets import spaced
-
-    return [proposals[int(k)] for k in spaced([str(k) for k in range(len(proposals))], most)]
-
-
 def shares(votes: NDArray[np.float64], proposals: Sequence[Seen]) -> NDArray[np.float64]:
     """(N, words) -> each word's share of the pixels; of no proposal all words have the same."""
     if not proposals:
@@ -203,7 +196,7 @@ def sheet(
 ) -> Picture:
     """A line for each cluster, the largest first: its size, the words that it has more of than what is explained, and
     some of its proposals."""
-    from stages.parts.drawing.sheets import INK, grid
+    from stages.parts.drawing.sheets import INK, grid, spaced
 
     lines, captions = [], []
     for group in sorted(set(groups.tolist()), key=lambda one: -int((groups == one).sum())):
@@ -213,7 +206,7 @@ def sheet(
         nearest = ", ".join(f"{words[k]} {more[k]:.2f}" for k in np.argsort(-more, kind="stable")[:NEAREST])
         unknown = sum(one.why == "unknown" for one in members)
         captions.append((f"{len(members)} proposals, {unknown} unknown: {nearest}", INK))
-        lines.append([one.cutout for one in spread(members, SHOWN)])
+        lines.append([one.cutout for one in spaced(members, SHOWN)])
     return grid(lines, [""] * SHOWN, height=64, widths=[64], captions=captions)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.parts.drawing.sheets import spaced
 from stages.parts.sections import read
 from stages.parts.segmenter.files import save_segmenter
 from stages.parts.segmenter.networks import build_segmenter
@@ -90,7 +91,7 @@ def test_a_word_that_anything_gets_has_no_excess() -> None:
     assert discover.excess(share, np.array([0.5, 0.5])) == pytest.approx([-(0.125**0.5), 0.125**0.5])
     assert discover.excess(np.array([0.0, 1.0]), np.array([0.0, 1.0])).tolist() == [0, 0]
     assert discover.shares(np.zeros((0, 4)), []).tolist() == [0.25] * 4
-    assert [one.uid for one in discover.spread(seen, 1)] == ["a"] and discover.spread([], 3) == []
+    assert [one.uid for one in spaced(seen, 1)] == ["a"] and spaced([], 3) == []
 
 
 def test_doubt_by_hand() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import matplotlib
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Item = TypeVar("Item")
 
 COLUMNS = ("image", "attribution", "seed mask", "mask", "cutout")
 WHITE, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (0, 120, 60), (180, 30, 30)
@@ -144,7 +146,7 @@ def legend(colours: Mapping[str, Sequence[int] | NDArray[np.uint8]], width: int)
     return np.array(sheet)
 
 
-def spaced(items: Sequence[str], count: int) -> list[str]:
+def spaced(items: Sequence[Item], count: int) -> list[Item]:
     """`count` of the items (all, when there are fewer), evenly spaced over their order."""
     if len(items) <= count:
         return list(items)
